@@ -1,0 +1,140 @@
+"""Faults of whole nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pytest_knav.control_plane.changes import Change, label_node
+from pytest_knav.control_plane.kwokctl import KUBELET_LABEL, KUBELET_RUNNING
+from pytest_knav.control_plane.nodes import UNREACHABLE, node_info
+from pytest_knav.faults.base import Fault, FaultCard, Signal
+from pytest_knav.faults.targets import Target, target_of
+
+
+if TYPE_CHECKING:
+    from pytest_knav.faults.base import World
+
+# A renewal may be one interval away; half a one more is late by any measure.
+SILENT_INTERVALS = 1.5
+_READY_AGAIN_S = 60.0
+
+
+class NodeCrash(Fault):
+    """
+    Nodes stop answering: their leases are no longer renewed and nothing reports status.
+
+    Changes: KWOK is told to let go of the nodes. Everything after that is done by the
+    control plane: Ready becomes Unknown after the grace period, the taint
+    `node.kubernetes.io/unreachable` follows, pods are evicted when their toleration
+    ends and stay Terminating, because no kubelet is left to end them. Clearing it
+    brings the kubelets back: leases are renewed, Ready is True, taints are gone, pods
+    that were to be deleted are deleted.
+
+    Stands for: kernel panic, power loss, a hung kubelet, a cut management network.
+
+    Does not certify: what the crash does to processes, GPUs and disks of the node; that
+    containers restart after a reboot; detection by anything but leases.
+
+    Args:
+        target: A node name, several, or an expression such as `node_of(handle)`.
+
+    """
+
+    __slots__ = ()
+
+    card: ClassVar[FaultCard] = FaultCard(
+        family="node",
+        layer="node",
+        signals=("lease", "condition", "taint", "pod status"),
+        stands_for="kernel panic, power loss, hung kubelet, cut management network",
+        certifies=(
+            "reaction of control plane and scheduler to a node whose lease is lost, "
+            "with detection, taint and eviction by the real controllers"
+        ),
+        does_not_certify=(
+            "effects on processes, GPUs and disks; restart of containers after a "
+            "reboot; detection by anything but leases"
+        ),
+    )
+
+    def __init__(self, target: Target | str | Sequence[str]) -> None:
+        object.__setattr__(self, "target", target_of(target))
+
+    def changes(self, world: World, targets: Sequence[str]) -> Sequence[Change]:
+        """Return the removal of the label by which KWOK takes care of a node."""
+        del world
+        return [label_node(name, KUBELET_LABEL, None) for name in targets]
+
+    def undo(self, world: World, targets: Sequence[str]) -> Sequence[Change]:
+        """Return the label again."""
+        del world
+        return [label_node(name, KUBELET_LABEL, KUBELET_RUNNING) for name in targets]
+
+    def signal(
+        self, world: World, targets: Sequence[str], started_s: float, now_s: float
+    ) -> Signal | None:
+        """Return that no lease was renewed for one and a half renew intervals."""
+        silent_s = SILENT_INTERVALS * world.profile.renew_interval_s
+        renewed = {name: last_renewal_s(world, name) for name in targets}
+        if any(now_s - max(at, started_s) < silent_s for at in renewed.values()):
+            return None
+        return Signal(
+            name="silent",
+            evidence=f"no lease of {len(targets)} nodes renewed for {silent_s:g}s",
+        )
+
+    def detected(self, world: World, targets: Sequence[str]) -> Signal | None:
+        """Return that every target is Unknown and carries the unreachable taint."""
+        for name in targets:
+            node = _node(world, name)
+            if node is None:
+                continue
+            info = node_info(node)
+            if info.ready != "Unknown" or (UNREACHABLE, "NoExecute") not in info.taints:
+                return None
+        return Signal(
+            name="detected", evidence=f"{len(targets)} nodes Ready=Unknown and tainted"
+        )
+
+    def cleared(
+        self, world: World, targets: Sequence[str], cleared_s: float
+    ) -> Signal | None:
+        """Return that every target renews its lease, is Ready and has no taint of it."""
+        for name in targets:
+            node = _node(world, name)
+            if node is None:
+                continue
+            info = node_info(node)
+            if info.ready != "True" or any(key == UNREACHABLE for key, _ in info.taints):
+                return None
+            if last_renewal_s(world, name) < cleared_s:
+                return None
+        return Signal(name="ready", evidence=f"{len(targets)} nodes Ready, no taint")
+
+    def timeouts_s(self, world: World) -> Mapping[str, float]:
+        """Return generous limits: the machine may be busy, the answer is the same."""
+        profile = world.profile
+        silent_s = SILENT_INTERVALS * profile.renew_interval_s
+        return {
+            "signal": 4 * silent_s + 10,
+            "detected": 4 * profile.detection_s + 30,
+            "cleared": 2 * profile.lease_s + _READY_AGAIN_S,
+        }
+
+
+def last_renewal_s(world: World, node: str) -> float:
+    """
+    Return when the newest renewal of a node's lease was seen, on the monotonic clock.
+
+    Minus infinity when none was: then there is nothing to miss either.
+    """
+    lease = world.history.get("Lease", "kube-node-lease", node)
+    if lease is None:
+        return float("-inf")
+    # Nothing but renewals changes a lease of a node.
+    return world.history.versions(lease["metadata"]["uid"])[-1].monotonic
+
+
+def _node(world: World, name: str) -> Mapping[str, Any] | None:
+    return world.history.get("Node", "", name)

@@ -1,0 +1,9 @@
+"""Pure functions of a history: what happened, and whether it was allowed to."""
+
+from __future__ import annotations
+
+from pytest_knav.checks.recovery import MemberRecovery, Recovery, judge_recovery
+from pytest_knav.checks.verdict import Verdict
+
+
+__all__ = ["MemberRecovery", "Recovery", "Verdict", "judge_recovery"]

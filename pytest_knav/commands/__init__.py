@@ -1,0 +1,1 @@
+"""The sub-commands of ``knav``; `pytest_knav.cli` puts them together."""

@@ -1,0 +1,1 @@
+"""The real control plane: its binaries, its processes, its clusters."""

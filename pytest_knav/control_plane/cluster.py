@@ -1,0 +1,376 @@
+"""A cluster: a control plane, simulated nodes, and the record of all that happens."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_knav.control_plane import kwokctl
+from pytest_knav.control_plane.discovery import Discovery
+from pytest_knav.control_plane.nodes import NodeInfo, node_info
+from pytest_knav.durations import Duration, seconds
+from pytest_knav.errors import BadInput, ClusterError, WaitTimeout
+from pytest_knav.history.record import STEP
+from pytest_knav.history.recorder import Recorder
+from pytest_knav.history.transport import HttpTransport
+from pytest_knav.history.view import View, latest_view
+from pytest_knav.topology.manifests import node_manifest
+from pytest_knav.workloads import Gang, Manifest
+from pytest_knav.workloads.handle import Handle
+from pytest_knav.workloads.pods import WORKLOAD_LABEL, PodInfo, pod_info
+from pytest_knav.workloads.render import render
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kubernetes.client import ApiClient, CoreV1Api
+
+    from pytest_knav.control_plane.components import Component
+    from pytest_knav.control_plane.plane import ControlPlane
+    from pytest_knav.control_plane.profiles import TimeProfile
+    from pytest_knav.history import History
+    from pytest_knav.history.view import Condition
+    from pytest_knav.topology import Topology
+    from pytest_knav.workloads import Workload
+
+NODES_READY_TIMEOUT_S = 120.0
+CATCH_UP_TIMEOUT_S = 30.0
+CLEAN_TIMEOUT_S = 60.0
+EVENTS_SHOWN = 10
+
+
+class Cluster:
+    """
+    A running cluster with a topology; tests get one from the fixture `cluster`.
+
+    Args:
+        make: Makes its control plane, and makes it anew at each reset.
+        topology: What is simulated.
+        profile: How fast its control plane notices failures.
+        artifacts: Directory of this test's files.
+
+    Attributes:
+        plane: The control plane.
+        recorder: What records it.
+        step: Called around every step with its title; reports hook in here.
+
+    """
+
+    plane: ControlPlane
+    recorder: Recorder
+
+    def __init__(
+        self,
+        make: Callable[[], ControlPlane],
+        topology: Topology,
+        profile: TimeProfile,
+        artifacts: Path,
+    ) -> None:
+        self.topology = topology
+        self.profile = profile
+        self.artifacts = artifacts
+        self.step: Callable[[str], AbstractContextManager[object]] = nullcontext
+        self._make = make
+        self._made: list[str] = []
+        self._open = ExitStack()
+
+    def __repr__(self) -> str:
+        return f"Cluster({self.name!r}, {len(self.topology.nodes)} nodes)"
+
+    @property
+    def name(self) -> str:
+        """Return the cluster's name on this machine."""
+        return self.plane.entry.name
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Return the path of the cluster's own kubeconfig."""
+        return self.plane.entry.kubeconfig
+
+    @property
+    def history(self) -> History:
+        """Return everything that was recorded so far."""
+        return self.recorder.history
+
+    @functools.cached_property
+    def api(self) -> ApiClient:
+        """Return the official client's `ApiClient`, for any of its API classes."""
+        from kubernetes import config  # noqa: PLC0415 - 0.8 s, for those who use it
+
+        client = config.new_client_from_config(config_file=str(self.kubeconfig))
+        self._open.callback(client.close)
+        return client
+
+    @functools.cached_property
+    def core(self) -> CoreV1Api:
+        """Return the official client's `CoreV1Api`."""
+        from kubernetes import client  # noqa: PLC0415 - as above
+
+        return client.CoreV1Api(self.api)
+
+    def start(self) -> None:
+        """
+        Make the control plane, begin to record, make the nodes, await them Ready.
+
+        Raises:
+            ClusterError: The control plane or the nodes did not come up.
+
+        """
+        self.plane = self._make()
+        self._discovery = Discovery(self.plane.api)
+        self.plane.observe(self._note_component)
+        self.artifacts.mkdir(parents=True, exist_ok=True)
+        self.recorder = self._make_recorder()
+        self.recorder.start()
+        self._open.callback(self.recorder.stop)
+        present = self.history.latest("Node")
+        names = {node["metadata"]["name"] for node in present.values()}
+        self.add_nodes(node.name for node in self.topology.nodes if node.name not in names)
+
+    def add_nodes(self, names: Iterable[str]) -> None:
+        """Make nodes of the topology and return when all of its nodes are Ready."""
+        label = {kwokctl.KUBELET_LABEL: kwokctl.KUBELET_RUNNING}
+        manifests = [node_manifest(self.topology.node(name), label) for name in names]
+        create = self.plane.api.create
+        self.plane.api.each(
+            functools.partial(create, "/api/v1/nodes", manifest)
+            for manifest in manifests
+        )
+        wanted = {node.name for node in self.topology.nodes}
+
+        def all_ready(history: History) -> bool:
+            nodes = map(node_info, history.latest("Node").values())
+            return wanted <= {node.name for node in nodes if node.usable}
+
+        if not self.recorder.wait(all_ready, NODES_READY_TIMEOUT_S):
+            unready = [n.name for n in self.nodes if not n.usable]
+            raise ClusterError(
+                f"{len(unready)} of {len(wanted)} nodes are not Ready after "
+                f"{NODES_READY_TIMEOUT_S:g}s, such as {', '.join(unready[:5])}: "
+                f"{self.component('kwok').last_words()}"
+            )
+
+    def reset(self, artifacts: Path | None = None) -> None:
+        """
+        Make everything as it was at the start; handles of before are void.
+
+        Args:
+            artifacts: Where the new history goes; by default beside the old one.
+
+        """
+        self.delete()
+        self.artifacts = self.artifacts if artifacts is None else artifacts
+        self._open = ExitStack()
+        self.start()
+
+    def clean(self) -> None:
+        """
+        Delete what was submitted, newest first, and return when its pods are gone.
+
+        For a cluster that is not ours to make anew; `reset` is thorough.
+
+        Raises:
+            ClusterError: Pods are still there after a minute.
+
+        """
+        while self._made:
+            path = self._made.pop()
+            self.plane.api.delete(path, propagationPolicy="Background")
+        if not self.recorder.wait(_without_workloads, CLEAN_TIMEOUT_S):
+            left = [pod.name for pod in _workload_pods(self.history)]
+            raise ClusterError(
+                f"{len(left)} pods are still there {CLEAN_TIMEOUT_S:g}s after their "
+                f"owners were deleted, such as {', '.join(left[:5])}"
+            )
+
+    def close(self) -> None:
+        """End the recording and close every connection; the processes go on."""
+        for client in ("core", "api"):
+            self.__dict__.pop(client, None)
+        self._open.close()
+
+    def delete(self) -> None:
+        """End the recording and remove the control plane with all its files."""
+        try:
+            self.close()
+        finally:
+            plane = self.__dict__.pop("plane", None)
+            if plane is not None:
+                plane.delete()
+
+    def submit(self, workload: Workload) -> Handle:
+        """
+        Create a workload's objects and return its handle.
+
+        Raises:
+            BadInput: The cluster can never run it, or serves no such kind.
+            ClusterError: The API server refused it.
+
+        """
+        self._check_fits(workload)
+        handle = Handle(workload, self.history)
+        resource = next((n.gpu_resource for n in self.topology.nodes), "nvidia.com/gpu")
+        with self.step(f"submit {handle.subject.label}"):
+            for manifest in render(workload, gpu_resource=resource):
+                path = self._discovery.collection_path(manifest, "default")
+                self.plane.api.create(path, manifest)
+                self._made.append(f"{path}/{manifest['metadata']['name']}")
+        self.recorder.note(STEP, "SUBMIT", handle.subject.label)
+        return handle
+
+    def submit_many(self, workloads: Iterable[Workload]) -> list[Handle]:
+        """Create several workloads in order and return their handles."""
+        return [self.submit(workload) for workload in workloads]
+
+    def wait_for(self, *conditions: Condition, timeout: Duration = "60s") -> None:
+        """
+        Return when all conditions hold at the same moment.
+
+        Raises:
+            WaitTimeout: They do not in time; with the last state and events.
+
+        """
+        if not conditions:
+            raise BadInput("wait_for() needs at least one condition")
+        timeout_s = seconds(timeout, name="timeout")
+        kinds = {kind for condition in conditions for kind in condition.kinds}
+
+        def all_hold(history: History) -> bool:
+            view = latest_view(history, kinds)
+            return all(condition.holds(view) for condition in conditions)
+
+        what = " and ".join(condition.name for condition in conditions)
+        began = time.monotonic()
+        with self.step(f"wait for {what}"):
+            if not self.recorder.wait(all_hold, timeout_s):
+                view = latest_view(self.history, kinds)
+                missing = [c for c in conditions if not c.holds(view)]
+                raise WaitTimeout(self.diagnosis(missing, view, timeout_s))
+        waited_s = time.monotonic() - began
+        self.recorder.note(STEP, "REACHED", what, {"waited_s": round(waited_s, 3)})
+
+    def diagnosis(
+        self, missing: Iterable[Condition], view: View, timeout_s: float
+    ) -> str:
+        """Return what was awaited, for how long, what is, and what happened last."""
+        lines = [
+            f"not reached within {timeout_s:g}s: {condition.name}: "
+            f"{condition.describe(view)}"
+            for condition in missing
+        ]
+        down = [c.name for c in self.plane.components.values() if not c.running]
+        if down:
+            lines.append(f"not running: {', '.join(down)}")
+        bad = [f"{n.name} (Ready={n.ready})" for n in self.nodes if not n.usable]
+        if bad:
+            lines.append(f"nodes not usable: {', '.join(bad[:8])}")
+        return "\n".join([*lines, *self.last_events(), f"artifacts: {self.artifacts}"])
+
+    def last_events(self) -> list[str]:
+        """Return the newest events of the cluster as lines, oldest first."""
+        events = sorted(
+            self.history.latest("Event").values(),
+            key=lambda e: int(e["metadata"].get("resourceVersion", 0)),
+        )
+        return [_event_line(event) for event in events[-EVENTS_SHOWN:]]
+
+    def node(self, name: str) -> NodeInfo:
+        """
+        Return a node by name, as it is now.
+
+        Raises:
+            BadInput: There is no such node.
+
+        """
+        found = self.history.get("Node", "", name)
+        if found is None:
+            known = ", ".join(node.name for node in self.nodes[:5])
+            raise BadInput(f"no node {name!r}; there are {known}, …")
+        return node_info(found)
+
+    @property
+    def nodes(self) -> list[NodeInfo]:
+        """Return every node as it is now, sorted by name."""
+        infos = map(node_info, self.history.latest("Node").values())
+        return sorted(infos, key=lambda node: node.name)
+
+    def pods_on(self, *node_names: str) -> list[PodInfo]:
+        """Return the pods bound to nodes, also those that are Terminating."""
+        wanted = set(node_names)
+        pods = map(pod_info, self.history.latest("Pod").values())
+        return sorted((p for p in pods if p.node in wanted), key=lambda p: p.name)
+
+    def component(self, name: str) -> Component:
+        """
+        Return a process of the control plane: `kube-scheduler`, `etcd`, ….
+
+        Raises:
+            BadInput: There is no such component.
+
+        """
+        return self.plane.component(name)
+
+    def catch_up(self) -> int:
+        """Return once all that the API server shows now is recorded; its revision."""
+        return self.recorder.catch_up(CATCH_UP_TIMEOUT_S)
+
+    def _make_recorder(self) -> Recorder:
+        endpoint = self.plane.endpoint
+        return Recorder(
+            HttpTransport(
+                endpoint.server,
+                ca_file=Path(endpoint.ca_file),
+                cert_file=Path(endpoint.cert_file),
+                key_file=Path(endpoint.key_file),
+            ),
+            directory=self.artifacts / "history",
+            etcd=f"http://127.0.0.1:{self.plane.ports['etcdPort']}",
+        )
+
+    def _note_component(self, name: str, verb: str) -> None:
+        self.recorder.note(STEP, verb.upper(), name)
+
+    def _check_fits(self, workload: Workload) -> None:
+        if isinstance(workload, Manifest):
+            return
+        kind = type(workload).__name__
+        largest, total = self.topology.gpus_per_node, self.topology.gpus
+        if workload.gpus_per_pod > largest:
+            raise BadInput(
+                f"{kind} {workload.name!r} gpus_per_pod={workload.gpus_per_pod}: "
+                f"the largest node of {self.topology.name} has {largest} GPUs"
+            )
+        wanted = workload.gpus_per_pod * workload.expected_pods
+        if isinstance(workload, Gang) and wanted > total:
+            raise BadInput(
+                f"{kind} {workload.name!r} needs {wanted} GPUs at once "
+                f"({workload.expected_pods} pods of {workload.gpus_per_pod}): "
+                f"the cluster has {total} ({len(self.topology.nodes)} nodes of "
+                f"{self.topology.name})"
+            )
+
+
+def _workload_pods(history: History) -> list[PodInfo]:
+    return [
+        pod_info(pod)
+        for pod in history.latest("Pod").values()
+        if WORKLOAD_LABEL in pod["metadata"].get("labels", {})
+    ]
+
+
+def _without_workloads(history: History) -> bool:
+    return not _workload_pods(history)
+
+
+def _event_line(event: dict[str, Any]) -> str:
+    about = event.get("involvedObject", {})
+    return (
+        f"  event {event.get('type', '')} {event.get('reason', '')} "
+        f"{about.get('kind', '')}/{about.get('name', '')}: "
+        f"{event.get('message', '')}".rstrip()
+    )

@@ -1,0 +1,103 @@
+"""What only a new control plane can change, as one value: its key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+
+from pytest_knav.control_plane.profiles import TimeProfile, profile_named
+from pytest_knav.errors import BadInput
+
+
+# Alpha and beta gates of 1.36 for gangs, topology-aware gangs, preemption of whole
+# gangs and device taints by rule (KEP-4671, KEP-5732, KEP-5710, KEP-5055).
+DEFAULT_FEATURE_GATES: tuple[tuple[str, bool], ...] = (
+    ("DRADeviceTaintRules", True),
+    ("GangScheduling", True),
+    ("GenericWorkload", True),
+    ("TopologyAwareWorkloadScheduling", True),
+    ("WorkloadAwarePreemption", True),
+)
+CONTROL_PLANES = ("plain", "fast")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterConfig:
+    """
+    The settings of a control plane that are fixed for its lifetime.
+
+    Two clusters with equal `key` can stand in for each other; everything else (nodes,
+    topology, stages) is state.
+    """
+
+    versions: tuple[tuple[str, str], ...]
+    profile: TimeProfile
+    control_plane: str = "plain"
+    feature_gates: tuple[tuple[str, bool], ...] = DEFAULT_FEATURE_GATES
+    scheduler_config: str | None = None
+    extra_args: tuple[tuple[str, str, str], ...] = field(default=())
+
+    @property
+    def key(self) -> str:
+        """Return a short stable digest of all of it."""
+        text = json.dumps(
+            {
+                "versions": self.versions,
+                "profile": self.profile.table(),
+                "control_plane": self.control_plane,
+                "feature_gates": self.feature_gates,
+                "scheduler_config": self.scheduler_config,
+                "extra_args": self.extra_args,
+            },
+            sort_keys=True,
+        )
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def gates_argument(self) -> str:
+        """Return the feature gates as components take them."""
+        return ",".join(
+            f"{gate}={str(on).lower()}" for gate, on in sorted(self.feature_gates)
+        )
+
+
+def make_config(
+    *,
+    versions: dict[str, str],
+    nodes: int,
+    time_profile: str = "fast",
+    control_plane: str = "plain",
+    feature_gates: dict[str, bool] | None = None,
+) -> ClusterConfig:
+    """
+    Return the settings for a cluster of a number of nodes.
+
+    Args:
+        versions: The version of each binary by name.
+        nodes: How many nodes there will be; the `fast` profile depends on it.
+        time_profile: `real` or `fast`.
+        control_plane: `plain` is what kwokctl starts by itself; `fast` has no client
+            rate limits and an etcd that does not sync to disk.
+        feature_gates: Gates on top of the default ones.
+
+    Raises:
+        BadInput: A value is none of the allowed ones.
+
+    """
+    if control_plane not in CONTROL_PLANES:
+        raise BadInput(
+            f"control plane {control_plane!r} is unknown: "
+            f"use one of {', '.join(CONTROL_PLANES)}"
+        )
+    gates = dict(DEFAULT_FEATURE_GATES)
+    for gate, on in (feature_gates or {}).items():
+        if not isinstance(on, bool):
+            raise BadInput(f"feature_gates[{gate!r}]={on!r}: give True or False")
+        gates[gate] = on
+    return ClusterConfig(
+        versions=tuple(sorted(versions.items())),
+        profile=profile_named(time_profile, nodes=nodes),
+        control_plane=control_plane,
+        feature_gates=tuple(sorted(gates.items())),
+    )

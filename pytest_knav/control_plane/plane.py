@@ -1,0 +1,282 @@
+"""One control plane of ours: made, looked after, removed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from importlib import resources
+from typing import TYPE_CHECKING
+
+import yaml
+
+from pytest_knav.control_plane import kwokctl, ports, registry, retrying
+from pytest_knav.control_plane.api import Api, ApiRefusedError, read_kubeconfig
+from pytest_knav.control_plane.components import Component, component_name
+from pytest_knav.control_plane.config import ClusterConfig
+from pytest_knav.control_plane.kwokctl import Kwokctl
+from pytest_knav.control_plane.profiles import TimeProfile
+from pytest_knav.errors import BadInput, ClusterError
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from pytest_knav.control_plane.registry import ClusterEntry
+
+READY_TIMEOUT_S = 60.0
+FREE_SPACE_BYTES = 300 * 1024**2
+_FINGERPRINT = "pytest-knav-fingerprint"
+_FINGERPRINT_PATH = "/api/v1/namespaces/kube-system/configmaps"
+_STAGES_PATH = "/apis/kwok.x-k8s.io/v1alpha1/stages"
+_PLANE_FILE = "plane.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binaries:
+    """Where the binaries of a control plane are, and which versions they have."""
+
+    paths: Mapping[str, Path]
+    versions: Mapping[str, str]
+
+
+class ControlPlane:
+    """
+    etcd, API server, controller manager, scheduler and KWOK as processes of this host.
+
+    Made by `create` or found again by `attach`; all verbs are harmless when repeated.
+    """
+
+    def __init__(
+        self, entry: ClusterEntry, port_numbers: Mapping[str, int], profile: TimeProfile
+    ) -> None:
+        self.entry = entry
+        self.ports = dict(port_numbers)
+        self.profile = profile
+        self.endpoint = read_kubeconfig(entry.kubeconfig)
+        self.api = Api(self.endpoint)
+        self._observers: list[Callable[[str, str], None]] = []
+        files = (self.endpoint.cert_file, self.endpoint.key_file)
+        self.components = {
+            name: Component(
+                name,
+                workdir=self.workdir,
+                ports=self.ports,
+                client_files=files,
+                observer=self._tell,
+            )
+            for name in kwokctl.COMPONENTS
+        }
+
+    @property
+    def workdir(self) -> Path:
+        """Return kwokctl's directory of this cluster: commands, logs, pids, keys."""
+        return self.entry.directory / "kwok" / "clusters" / self.entry.name
+
+    @classmethod
+    def create(
+        cls,
+        name: str,
+        config: ClusterConfig,
+        binaries: Binaries,
+        *,
+        owned: bool,
+        port: int | None = None,
+        description: str = "",
+    ) -> ControlPlane:
+        """
+        Make a control plane and return when every component says that it is healthy.
+
+        Args:
+            name: Its name on this machine.
+            config: Everything that only a new control plane can change.
+            binaries: What to run.
+            owned: Whether it ends with this process, also by SIGKILL (at the next start).
+            port: The API server's port; by default a free one.
+            description: What `knav cluster list` shows.
+
+        Raises:
+            ClusterError: It did not come up; nothing of it is left then.
+
+        """
+        _check_space()
+        entry = registry.claim(name, owned=owned)
+        try:
+            return cls._create(entry, config, binaries, port, description)
+        except BaseException:
+            registry.remove(entry)
+            raise
+
+    @classmethod
+    def _create(
+        cls,
+        entry: ClusterEntry,
+        config: ClusterConfig,
+        binaries: Binaries,
+        port: int | None,
+        description: str,
+    ) -> ControlPlane:
+        entry = registry.update(entry, key=config.key, description=description)
+        numbers = _reserve(entry.name, port)
+        tool = Kwokctl(
+            binaries=binaries.paths,
+            directory=entry.directory / "kwok",
+            kubeconfig=entry.kubeconfig,
+        )
+        tool.check_version()
+        tool.create(entry.name, config, numbers)
+        plane_file = entry.directory / _PLANE_FILE
+        facts = {"ports": numbers, "profile": asdict(config.profile)}
+        plane_file.write_text(json.dumps(facts))
+        plane = cls(entry, numbers, config.profile)
+        plane._wait_ready()
+        plane._check_profile(config)
+        plane._apply_stages()
+        plane._sign()
+        return plane
+
+    @classmethod
+    def attach(cls, entry: ClusterEntry) -> ControlPlane:
+        """
+        Return a control plane that was made earlier, by this or another process.
+
+        Raises:
+            ClusterError: It does not answer, or is not the one that was written down.
+
+        """
+        try:
+            facts = json.loads((entry.directory / _PLANE_FILE).read_text())
+        except FileNotFoundError as error:
+            raise ClusterError(
+                f"cluster {entry.name!r} was never finished: "
+                f"`knav cluster down {entry.name}` removes it"
+            ) from error
+        plane = cls(entry, facts["ports"], TimeProfile(**facts["profile"]))
+        plane.check_ours()
+        return plane
+
+    def component(self, name: str) -> Component:
+        """Return a component by its name or usual short form."""
+        return self.components[component_name(name)]
+
+    def observe(self, observer: Callable[[str, str], None]) -> None:
+        """Tell a function of every kill, pause, resume and restart from now on."""
+        self._observers.append(observer)
+
+    def commands(self) -> dict[str, list[str]]:
+        """Return the full command of each component."""
+        return kwokctl.component_commands(self.workdir)
+
+    def check_ours(self) -> None:
+        """
+        Return when the cluster carries our fingerprint.
+
+        Raises:
+            ClusterError: It does not answer, or carries another or none.
+
+        """
+        found = self.api.get_or_none(f"{_FINGERPRINT_PATH}/{_FINGERPRINT}")
+        value = (found or {}).get("data", {}).get("fingerprint")
+        if value != self.entry.fingerprint:
+            raise ClusterError(
+                f"the cluster at {self.endpoint.server} carries the fingerprint "
+                f"{value!r}, not the one of {self.entry.name!r}: it is not ours to break"
+            )
+
+    def delete(self) -> None:
+        """End every process and remove every file and port of it."""
+        self.api.close()
+        registry.remove(self.entry)
+
+    def _tell(self, component: str, verb: str) -> None:
+        for observer in self._observers:
+            observer(component, verb)
+
+    def _wait_ready(self) -> None:
+        for component in self.components.values():
+            component.wait_healthy(timeout=READY_TIMEOUT_S)
+        if not retrying.until(self.api.ready, timeout_s=READY_TIMEOUT_S):
+            raise ClusterError(
+                f"the API server at {self.endpoint.server} is not ready after "
+                f"{READY_TIMEOUT_S:g}s"
+            )
+
+    def _check_profile(self, config: ClusterConfig) -> None:
+        differences = kwokctl.read_back(self.commands(), config.profile)
+        if differences:
+            raise ClusterError("; ".join(differences))
+
+    def _apply_stages(self) -> None:
+        text = (resources.files(__package__) / "stages.yaml").read_text()
+        stages = list(yaml.load_all(text, Loader=yaml.CSafeLoader))
+        if not retrying.until(self._stages_served, timeout_s=READY_TIMEOUT_S):
+            raise ClusterError("the API server does not serve KWOK's Stage objects")
+        self.api.each(
+            [lambda stage=stage: self.api.create(_STAGES_PATH, stage) for stage in stages]
+        )
+
+    def _stages_served(self) -> bool:
+        return self.api.get_or_none(_STAGES_PATH) is not None
+
+    def _sign(self) -> None:
+        body = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": _FINGERPRINT, "namespace": "kube-system"},
+            "data": {
+                "fingerprint": self.entry.fingerprint,
+                "name": self.entry.name,
+                "key": self.entry.key,
+            },
+        }
+        self.api.create(_FINGERPRINT_PATH, body)
+
+
+def attach_by_kubeconfig(path: Path) -> ControlPlane:
+    """
+    Return the control plane of ours that a kubeconfig leads to.
+
+    Raises:
+        BadInput: The file is missing or broken, or the server does not answer.
+        ClusterError: The cluster is not one of ours.
+
+    """
+    endpoint = read_kubeconfig(path)
+    api = Api(endpoint)
+    if not api.ready():
+        raise BadInput(
+            f"kubeconfig {path}: the API server at {endpoint.server} does not answer"
+        )
+    try:
+        signed = api.get(f"{_FINGERPRINT_PATH}/{_FINGERPRINT}")
+    except ApiRefusedError as error:
+        raise ClusterError(
+            f"kubeconfig {path}: the cluster at {endpoint.server} was not made by "
+            "pytest-knav, and faults are for clusters of ours only; "
+            "make one with `knav cluster up`"
+        ) from error
+    finally:
+        api.close()
+    return ControlPlane.attach(registry.find(signed["data"]["name"]))
+
+
+def _reserve(owner: str, port: int | None) -> dict[str, int]:
+    if port is None:
+        return dict(zip(kwokctl.PORT_NAMES, ports.reserve(owner, 6), strict=True))
+    ports.reserve_exactly(owner, port)
+    others = ports.reserve(owner, len(kwokctl.PORT_NAMES) - 1)
+    return dict(zip(kwokctl.PORT_NAMES, [port, *others], strict=True))
+
+
+def _check_space() -> None:
+    import shutil  # noqa: PLC0415
+
+    home = registry.clusters_home()
+    free = shutil.disk_usage(home).free
+    if free < FREE_SPACE_BYTES:
+        raise ClusterError(
+            f"{home} has {free // 1024**2} MB free, a cluster needs "
+            f"{FREE_SPACE_BYTES // 1024**2} MB: make room, or set XDG_STATE_HOME to "
+            "a directory with more"
+        )

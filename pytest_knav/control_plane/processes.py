@@ -1,0 +1,158 @@
+"""Processes that outlive their parent: who they are, and how to stop just those."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from pytest_knav.control_plane import retrying
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessIdentity:
+    """
+    A pid with its start time and boot, so that a reused pid is never taken for it.
+
+    `started` is in clock ticks since boot (field 22 of /proc/PID/stat, proc(5)).
+    """
+
+    pid: int
+    started: int
+    boot: str
+
+    @classmethod
+    def of(cls, pid: int) -> ProcessIdentity | None:
+        """Return the identity of a running process, or None when there is none."""
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except OSError:
+            return None
+        fields = stat.rpartition(")")[2].split()
+        if fields[0] in {"Z", "X"}:
+            return None
+        return cls(pid=pid, started=int(fields[19]), boot=_boot_id())
+
+    @classmethod
+    def mine(cls) -> ProcessIdentity:
+        """Return the identity of this process."""
+        identity = cls.of(os.getpid())
+        if identity is None:
+            message = "a running process has no entry in /proc"
+            raise RuntimeError(message)
+        return identity
+
+    @property
+    def alive(self) -> bool:
+        """Return whether this very process still runs."""
+        return ProcessIdentity.of(self.pid) == self
+
+
+def command_line(pid: int) -> list[str]:
+    """Return the arguments a process was started with; empty when it is gone."""
+    try:
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return []
+    return [part.decode(errors="replace") for part in raw.split(b"\0") if part]
+
+
+def is_stopped(pid: int) -> bool:
+    """Return whether a process is held by SIGSTOP."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    except psutil.Error:
+        return False
+
+
+def of_directory(directory: Path) -> list[int]:
+    """
+    Return the pids of processes whose program lies in a directory.
+
+    A kwokctl that was told to use the directory counts too: it may start more of them.
+    """
+    marker = f"{directory}{os.sep}"
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        program, *arguments = command_line(int(entry.name)) or [""]
+        is_kwokctl = Path(program).name == "kwokctl"
+        if program.startswith(marker) or (
+            is_kwokctl and any(marker in argument for argument in arguments)
+        ):
+            found.append(int(entry.name))
+    return found
+
+
+def end(identity: ProcessIdentity, *, grace_s: float = 0.0) -> bool:
+    """
+    Stop a process: with a chance to finish when `grace_s` is given, else at once.
+
+    Returns whether it is gone. A process held by SIGSTOP is killed like any other.
+    """
+    if grace_s and _signal(identity, signal.SIGTERM):
+        _signal(identity, signal.SIGCONT)
+        if _wait_gone(identity, grace_s):
+            return True
+    _signal(identity, signal.SIGKILL)
+    return _wait_gone(identity, 10.0)
+
+
+def send(identity: ProcessIdentity, number: signal.Signals) -> bool:
+    """Send a signal to this very process; return whether it was there to get it."""
+    return _signal(identity, number)
+
+
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+def spawn(
+    arguments: Sequence[str], *, directory: Path, log: Path, env: Mapping[str, str]
+) -> ProcessIdentity | None:
+    """Start a process in a session of its own; its output is appended to a file."""
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            list(arguments),
+            cwd=directory,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    _children[child.pid] = child
+    return ProcessIdentity.of(child.pid)
+
+
+def _signal(identity: ProcessIdentity, number: signal.Signals) -> bool:
+    if not identity.alive:
+        return False
+    try:
+        os.kill(identity.pid, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _wait_gone(identity: ProcessIdentity, timeout_s: float) -> bool:
+    def gone() -> bool:
+        child = _children.get(identity.pid)
+        if child is not None and child.poll() is not None:
+            _children.pop(identity.pid, None)
+        return not identity.alive
+
+    return retrying.until(gone, timeout_s=timeout_s, interval_s=0.01)
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

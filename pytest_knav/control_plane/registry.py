@@ -1,0 +1,210 @@
+"""
+Which clusters exist on this machine and who owns them, surviving any crash.
+
+A cluster is written down before its first process starts and forgotten after its last
+one is gone. A cluster whose owner died without a goodbye is *dead* and may be removed
+by anyone; a cluster that the user asked for (`knav cluster up`) has no owner and stays
+until the user takes it down.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_knav.control_plane import ports, processes
+from pytest_knav.control_plane.processes import ProcessIdentity
+from pytest_knav.errors import BadInput, ClusterError
+from pytest_knav.homes import state_home
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+_ENTRY = "cluster.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterEntry:
+    """One cluster as the registry knows it; `owner` is None when the user keeps it."""
+
+    name: str
+    fingerprint: str
+    created: float
+    owner: ProcessIdentity | None
+    key: str = ""
+    description: str = ""
+
+    @property
+    def directory(self) -> Path:
+        """Return the directory that holds all of the cluster's files."""
+        return clusters_home() / self.name
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Return the path of the cluster's own kubeconfig."""
+        return self.directory / "kubeconfig"
+
+    @property
+    def dead(self) -> bool:
+        """Return whether the owner is gone without having removed the cluster."""
+        return self.owner is not None and not self.owner.alive
+
+
+def clusters_home() -> Path:
+    """Return the directory of all clusters, made if need be, for this user alone."""
+    directory = state_home() / "clusters"
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return directory
+
+
+def claim(name: str, *, owned: bool) -> ClusterEntry:
+    """
+    Write a new cluster down before anything of it exists.
+
+    Args:
+        name: Lower-case letters, digits and dashes, at most 40.
+        owned: Whether the cluster shall end with this process.
+
+    Raises:
+        BadInput: The name cannot be used.
+        ClusterError: A cluster of that name exists.
+
+    """
+    if not _NAME.fullmatch(name):
+        raise BadInput(
+            f"cluster name {name!r}: use 1 to 40 lower-case letters, digits and dashes"
+        )
+    entry = ClusterEntry(
+        name=name,
+        fingerprint=secrets.token_hex(16),
+        created=time.time(),
+        owner=ProcessIdentity.mine() if owned else None,
+    )
+    with _locked():
+        if entry.directory.exists():
+            raise ClusterError(
+                f"cluster {name!r} exists already: "
+                f"`knav cluster down {name}` removes it, `knav cluster list` shows all"
+            )
+        entry.directory.mkdir(mode=0o700)
+        _write(entry)
+    return entry
+
+
+def update(entry: ClusterEntry, *, key: str, description: str) -> ClusterEntry:
+    """Write down what became known while the cluster was made."""
+    changed = replace(entry, key=key, description=description)
+    _write(changed)
+    return changed
+
+
+def entries() -> list[ClusterEntry]:
+    """Return every cluster of this user on this machine, oldest first."""
+    found = [_read(path) for path in clusters_home().glob(f"*/{_ENTRY}")]
+    return sorted(
+        (entry for entry in found if entry is not None), key=lambda e: e.created
+    )
+
+
+def find(name: str) -> ClusterEntry:
+    """
+    Return a cluster by name.
+
+    Raises:
+        ClusterError: There is none of that name.
+
+    """
+    known = entries()
+    for entry in known:
+        if entry.name == name:
+            return entry
+    names = ", ".join(e.name for e in known) or "none"
+    raise ClusterError(f"no cluster {name!r} here; there are: {names}")
+
+
+def dead_clusters() -> list[str]:
+    """Return the names of clusters whose owner died without removing them."""
+    return [entry.name for entry in entries() if entry.dead]
+
+
+def prune() -> list[str]:
+    """Remove the dead clusters and nothing else; return their names."""
+    removed = []
+    for entry in entries():
+        if entry.dead:
+            remove(entry)
+            removed.append(entry.name)
+    return removed
+
+
+def remove(entry: ClusterEntry) -> None:
+    """
+    End every process of a cluster and remove its files and ports.
+
+    Harmless when repeated, and when another process does the same at the same time.
+    Only processes whose program lies in the cluster's own directory are touched.
+
+    Raises:
+        ClusterError: A process did not end.
+
+    """
+    _end_processes(entry)
+    with _locked():
+        doomed = clusters_home() / f".{entry.name}-{secrets.token_hex(4)}"
+        try:
+            entry.directory.rename(doomed)
+        except FileNotFoundError:
+            return
+    # Whatever a kwokctl started in between is found by the old path; now that the
+    # path is gone, nothing new can start from it.
+    _end_processes(entry)
+    ports.release(entry.name)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _end_processes(entry: ClusterEntry) -> None:
+    for pid in processes.of_directory(entry.directory):
+        identity = ProcessIdentity.of(pid)
+        if identity is not None and not processes.end(identity):
+            raise ClusterError(
+                f"process {pid} of cluster {entry.name!r} does not end: "
+                f"look at it with `ps -fp {pid}`"
+            )
+
+
+def _write(entry: ClusterEntry) -> None:
+    path = entry.directory / _ENTRY
+    temporary = path.with_suffix(".new")
+    with temporary.open("w") as file:
+        json.dump(asdict(entry), file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.chmod(0o600)
+    temporary.replace(path)
+
+
+def _read(path: Path) -> ClusterEntry | None:
+    try:
+        raw = json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    owner = raw.pop("owner")
+    return ClusterEntry(**raw, owner=ProcessIdentity(**owner) if owner else None)
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    with (clusters_home() / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

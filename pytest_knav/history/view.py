@@ -1,0 +1,157 @@
+"""The cluster at one moment of a history, and the walk from moment to moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pytest_knav.history.record import FAULT
+
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from pytest_knav.history.history import History
+    from pytest_knav.history.record import Record
+
+INJECTED = "INJECTED"
+CLEARED = "CLEARED"
+
+
+@dataclass(slots=True)
+class View:
+    """
+    Live objects by kind and uid, and what is broken in truth.
+
+    `broken` maps the id of each fault that is in force to the names of the nodes in
+    its blast radius: what the API says of them may be different.
+    """
+
+    objects: dict[str, dict[str, Mapping[str, Any]]] = field(default_factory=dict)
+    broken: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def of(self, kind: str) -> Mapping[str, Mapping[str, Any]]:
+        """Return the live objects of a kind by uid."""
+        return self.objects.get(kind, {})
+
+    @property
+    def broken_nodes(self) -> frozenset[str]:
+        """Return the nodes in the blast radius of any fault in force."""
+        return frozenset().union(*self.broken.values())
+
+
+class Condition(Protocol):
+    """Something that is true of a view or not, with words for messages."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        ...
+
+    @property
+    def kinds(self) -> Collection[str]:
+        """The kinds of objects that it looks at."""
+        ...
+
+    def holds(self, view: View) -> bool:
+        """Return whether it is true."""
+        ...
+
+    def describe(self, view: View) -> str:
+        """Return what is, for a message that says what was awaited."""
+        ...
+
+
+def view_at(history: History, revision: int, kinds: Collection[str]) -> View:
+    """
+    Return the cluster just after a revision.
+
+    Raises:
+        Inconclusive: That part of the history is not known.
+
+    """
+    view = View(objects={k: dict(history.state_at(revision, k)) for k in kinds})
+    for record in history.records(FAULT, until=revision):
+        _note_fault(view, record)
+    return view
+
+
+def latest_view(history: History, kinds: Collection[str]) -> View:
+    """Return the cluster as it was last seen."""
+    view = View(objects={kind: dict(history.latest(kind)) for kind in kinds})
+    for record in history.records(FAULT):
+        _note_fault(view, record)
+    return view
+
+
+def walk(
+    history: History, since_revision: int, kinds: Collection[str]
+) -> Iterator[tuple[Record, View]]:
+    """
+    Yield each record after a revision with the cluster as the record left it.
+
+    The view is one object that changes from step to step.
+
+    Raises:
+        Inconclusive: The state at `since_revision` is not known.
+
+    """
+    view = view_at(history, since_revision, kinds)
+    for record, after in history.replay(since_revision, {*kinds, FAULT}):
+        if record.kind == FAULT:
+            _note_fault(view, record)
+        elif after is None:
+            view.objects.setdefault(record.kind, {}).pop(record.uid, None)
+        else:
+            view.objects.setdefault(record.kind, {})[record.uid] = after
+        yield record, view
+
+
+def _note_fault(view: View, record: Record) -> None:
+    if record.verb == INJECTED:
+        nodes = (record.data or {}).get("nodes", ())
+        view.broken[record.name] = frozenset(nodes)
+    elif record.verb == CLEARED:
+        view.broken.pop(record.name, None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A span of seconds on the monotonic clock; `end` is None while it lasts."""
+
+    start: float
+    end: float | None
+
+    def seconds(self, now: float) -> float:
+        """Return how long it lasted, or has lasted by now."""
+        return (now if self.end is None else self.end) - self.start
+
+
+def intervals(
+    history: History, condition: Condition, since_revision: int, since_s: float
+) -> list[Interval]:
+    """
+    Return the spans in which a condition held, after a revision.
+
+    Args:
+        history: What was recorded.
+        condition: What to look for.
+        since_revision: Where to begin.
+        since_s: The time of that revision: a span that began earlier begins here.
+
+    """
+    kinds = condition.kinds
+    began = (
+        since_s if condition.holds(view_at(history, since_revision, kinds)) else None
+    )
+    found: list[Interval] = []
+    for record, view in walk(history, since_revision, kinds):
+        holds = condition.holds(view)
+        if holds and began is None:
+            began = max(record.monotonic, since_s)
+        elif not holds and began is not None:
+            found.append(Interval(start=began, end=record.monotonic))
+            began = None
+    if began is not None:
+        found.append(Interval(start=began, end=None))
+    return found

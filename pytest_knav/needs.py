@@ -1,0 +1,98 @@
+"""What a test needs of its cluster: its `knav` mark, filled up from the options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_knav.errors import BadInput
+from pytest_knav.topology import Topology, make_topology
+
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pytest_knav.options import Settings
+
+MARK_ARGUMENTS = ("topology", "nodes", "feature_gates")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """
+    The cluster that a test asks for.
+
+    Attributes:
+        topology: Racks and nodes.
+        feature_gates: Gates on top of the default ones, sorted.
+
+    """
+
+    topology: Topology
+    feature_gates: tuple[tuple[str, bool], ...] = ()
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """Return what to sort tests by, so that clusters are rarely changed."""
+        return (self.feature_gates, self.topology.name, len(self.topology.nodes))
+
+
+def needs_of(item: pytest.Item, settings: Settings) -> Needs:
+    """
+    Return what a test needs.
+
+    Raises:
+        BadInput: The mark is wrong, or an option says something else than the mark.
+
+    """
+    marked = _marked(item)
+    name = _fill("topology", marked, settings.topology, settings)
+    if not isinstance(name, str):
+        raise BadInput(f"knav(topology={name!r}): give the name of a topology")
+    nodes = _fill("nodes", marked, settings.nodes, settings)
+    gates = marked.get("feature_gates", {})
+    if not isinstance(gates, Mapping) or not all(
+        isinstance(gate, str) and isinstance(on, bool) for gate, on in gates.items()
+    ):
+        raise BadInput(
+            f"knav(feature_gates={gates!r}): give a dict such as "
+            '{"GangScheduling": True}'
+        )
+    return Needs(
+        topology=make_topology(name, nodes),
+        feature_gates=tuple(sorted(gates.items())),
+    )
+
+
+def _marked(item: pytest.Item) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    # The closest mark wins: the test's before its class's before its module's.
+    for mark in reversed(list(item.iter_markers("knav"))):
+        if mark.args:
+            raise BadInput(
+                f"knav({', '.join(map(repr, mark.args))}): name the arguments: "
+                f"{', '.join(f'{a}=' for a in MARK_ARGUMENTS)}"
+            )
+        unknown = sorted(set(mark.kwargs) - set(MARK_ARGUMENTS))
+        if unknown:
+            raise BadInput(
+                f"knav({unknown[0]}={mark.kwargs[unknown[0]]!r}): there is no such "
+                f"argument: use {', '.join(MARK_ARGUMENTS)}"
+            )
+        found.update(mark.kwargs)
+    return found
+
+
+def _fill(
+    name: str, marked: Mapping[str, Any], option: object, settings: Settings
+) -> Any:  # noqa: ANN401 - checked by the caller
+    if name not in marked:
+        return option
+    if settings.explicit(name) and marked[name] != option:
+        raise BadInput(
+            f"knav({name}={marked[name]!r}) is what the test needs, but "
+            f"--knav-{name} says {option!r} ({settings.origins[name]}): "
+            "leave the option away, or deselect the test"
+        )
+    return marked[name]

@@ -1,0 +1,256 @@
+"""
+The options of the plugin: one table, from which flags, ini, environment and docs come.
+
+Command line before environment before ini before default. Nothing heavy is imported
+here: every pytest user loads this module.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_knav.errors import BadInput
+
+
+if TYPE_CHECKING:
+    import pytest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """
+    One option.
+
+    Attributes:
+        name: Without prefix: `nodes` is `--knav-nodes`, `KNAV_NODES`, ini `knav_nodes`.
+        parse: From text to value; raises `ValueError` for what it does not take.
+        allowed: What it takes, in words.
+
+    """
+
+    name: str
+    metavar: str
+    default: str | None
+    help: str
+    allowed: str
+    parse: Callable[[str], Any] = str
+
+    @property
+    def flag(self) -> str:
+        """Return the command line flag."""
+        return f"--knav-{self.name}"
+
+    @property
+    def ini(self) -> str:
+        """Return the name in pytest's configuration file."""
+        return f"knav_{self.name.replace('-', '_')}"
+
+    @property
+    def variable(self) -> str:
+        """Return the environment variable."""
+        return f"KNAV_{self.name.replace('-', '_').upper()}"
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(text)
+        return text
+
+    return parse
+
+
+def _nodes(text: str) -> int:
+    count = int(text)
+    if not 1 <= count <= 20_000:
+        raise ValueError(text)
+    return count
+
+
+def _version(text: str) -> str:
+    parts = text.removeprefix("v").split(".")
+    if len(parts) != 3 or not all(part.isdigit() for part in parts):
+        raise ValueError(text)
+    return ".".join(parts)
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        name="assets",
+        metavar="DIR",
+        default=None,
+        help="Directory with the binaries of the control plane; what it lacks is "
+        "looked for in the cache, downloaded or built.",
+        allowed="a directory",
+        parse=Path,
+    ),
+    Option(
+        name="kube-version",
+        metavar="X.Y.Z",
+        default=None,
+        help="Kubernetes version to run; another one than the pinned one must be "
+        "downloaded.",
+        allowed="a version such as 1.36.3",
+        parse=_version,
+    ),
+    Option(
+        name="control-plane",
+        metavar="plain|fast",
+        default="plain",
+        help="`plain`: as kwokctl starts it; `fast`: without client rate limits, with "
+        "an etcd that does not sync to disk.",
+        allowed="plain or fast",
+        parse=_one_of("plain", "fast"),
+    ),
+    Option(
+        name="time-profile",
+        metavar="real|fast",
+        default="fast",
+        help="How fast the control plane notices failures: `real` are the defaults of "
+        "Kubernetes, `fast` compresses them.",
+        allowed="real or fast",
+        parse=_one_of("real", "fast"),
+    ),
+    Option(
+        name="topology",
+        metavar="NAME",
+        default="dgx-h100",
+        help="Topology of tests that name none.",
+        allowed="a name from `knav topology list`",
+    ),
+    Option(
+        name="nodes",
+        metavar="N",
+        default=None,
+        help="Number of nodes of tests that name none; by default the topology's own.",
+        allowed="a whole number from 1 to 20000",
+        parse=_nodes,
+    ),
+    Option(
+        name="seed",
+        metavar="N",
+        default=None,
+        help="Seed of every choice; by default a new one for each run, printed.",
+        allowed="a whole number",
+        parse=int,
+    ),
+    Option(
+        name="artifacts",
+        metavar="DIR",
+        default=".knav/runs",
+        help="Where runs leave their histories, logs and timelines.",
+        allowed="a directory",
+        parse=Path,
+    ),
+    Option(
+        name="keep",
+        metavar="WHEN",
+        default="on-failure",
+        help="Which tests' artifacts stay: `always`, `on-failure` or `never`.",
+        allowed="always, on-failure or never",
+        parse=_one_of("always", "on-failure", "never"),
+    ),
+    Option(
+        name="timeline",
+        metavar="WHEN",
+        default="on",
+        help="Attach a timeline to reports: `on`, `off` or `retain-on-failure`.",
+        allowed="on, off or retain-on-failure",
+        parse=_one_of("on", "off", "retain-on-failure"),
+    ),
+    Option(
+        name="kubeconfig",
+        metavar="FILE",
+        default=None,
+        help="Use this cluster of ours (`knav cluster up`) instead of making one.",
+        allowed="the path that `knav cluster kubeconfig` prints",
+        parse=Path,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The value of every option, and where each came from."""
+
+    assets: Path | None
+    kube_version: str | None
+    control_plane: str
+    time_profile: str
+    topology: str
+    nodes: int | None
+    seed: int
+    artifacts: Path
+    keep: str
+    timeline: str
+    kubeconfig: Path | None
+    origins: Mapping[str, str]
+
+    def explicit(self, name: str) -> bool:
+        """Return whether an option was set for this run, not by ini or default."""
+        return self.origins[name] in {"command line", "environment"}
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add every option as flag and as ini value."""
+    group = parser.getgroup("knav", "chaos tests of schedulers (pytest-knav)")
+    for option in OPTIONS:
+        note = f" [default: {option.default}]" if option.default else ""
+        group.addoption(
+            option.flag, dest=option.ini, default=None, metavar=option.metavar,
+            help=option.help + note,
+        )  # fmt: skip
+        parser.addini(option.ini, help=option.help, type="string", default=None)
+
+
+def read_settings(config: pytest.Config, *, fresh_seed: int) -> Settings:
+    """
+    Return the settings of a run.
+
+    Args:
+        config: pytest's configuration.
+        fresh_seed: The seed if none was chosen.
+
+    Raises:
+        BadInput: A value is not one that its option takes.
+
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for option in OPTIONS:
+        text, origin = _raw(option, config)
+        key = option.name.replace("-", "_")
+        values[key] = None if text is None else _parse(option, text, origin)
+        origins[key] = origin
+    if values["seed"] is None:
+        values["seed"] = fresh_seed
+    return Settings(**values, origins=origins)
+
+
+def _raw(option: Option, config: pytest.Config) -> tuple[str | None, str]:
+    given = config.getoption(option.ini)
+    if given is not None:
+        return str(given), "command line"
+    variable = os.environ.get(option.variable)
+    if variable:
+        return variable, "environment"
+    ini = config.getini(option.ini)
+    if ini:
+        return str(ini), "ini"
+    return option.default, "default"
+
+
+def _parse(option: Option, text: str, origin: str) -> object:
+    try:
+        return option.parse(text)
+    except ValueError as error:
+        where = {
+            "command line": option.flag,
+            "environment": option.variable,
+            "ini": option.ini,
+        }.get(origin, option.flag)
+        raise BadInput(f"{where}={text!r}: give {option.allowed}") from error

@@ -1,0 +1,1 @@
+"""Faults in time: injecting, observing, clearing, and the journal that undoes them."""

@@ -1,0 +1,111 @@
+"""
+The pytest plugin: options, marks and hooks, each handed on to the room that does it.
+
+Every pytest user loads this module, so it imports nothing heavy: no Kubernetes client,
+no YAML, no HTTP. `tests/plugin/test_import_cost.py` holds it to that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_knav import options
+from pytest_knav.session import KEY, KnavSession
+
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from _pytest.terminal import TerminalReporter
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options."""
+    options.add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the hooks that others may implement."""
+    from pytest_knav import hookspecs  # noqa: PLC0415 - only when a session starts
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the options, register marks and fixtures."""
+    for line in (
+        "knav(topology=…, nodes=…, feature_gates=…): the cluster that a test needs",
+        "chaos: a test that injects faults; set by itself where `chaos` is requested",
+    ):
+        config.addinivalue_line("markers", line)
+    config.stash[KEY] = KnavSession(config)
+    config.pluginmanager.register(_fixtures(), "knav-fixtures")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove what is left of the session."""
+    session = config.stash.get(KEY, None)
+    if session is not None:
+        session.close()
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say what the run is made with; nothing where nobody uses it."""
+    return config.stash[KEY].header()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark the tests that inject faults."""
+    item.config.stash[KEY].collected(item)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Check what each test needs, and sort them so that clusters rarely change."""
+    config.stash[KEY].prepare(items)
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+    """Say where a user's fixture stands in for one of ours."""
+    return config.stash[KEY].shadowed()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add verdict, figures and artifacts to the report of a test."""
+    report = yield
+    item.config.stash[KEY].report(item, call, report)
+    return report
+
+
+def pytest_report_teststatus(
+    report: pytest.TestReport | pytest.CollectReport,
+) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+    """Count an inconclusive test apart: it is neither green nor red."""
+    if getattr(report, "knav_verdict", "") == "inconclusive":
+        return "inconclusive", "?", ("INCONCLUSIVE", {"yellow": True})
+    return None
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remove the cluster and turn a run that could not tell into exit code 10."""
+    session.config.stash[KEY].finish(session)
+
+
+def pytest_terminal_summary(
+    terminalreporter: TerminalReporter, config: pytest.Config
+) -> None:
+    """Print what the faults did, test by test."""
+    config.stash[KEY].summary(terminalreporter)
+
+
+def _fixtures() -> object:
+    from pytest_knav.fixtures import plugin  # noqa: PLC0415 - registers on import
+
+    return plugin

@@ -1,0 +1,157 @@
+"""Conditions of a workload: true or false of the cluster at any moment of a history."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_knav.workloads.pods import current
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from pytest_knav.history.view import View
+    from pytest_knav.workloads.pods import PodInfo, PodSelector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Members:
+    """All pods of a workload at one moment, and what they are measured against."""
+
+    pods: Sequence[PodInfo]
+    expected: int
+    broken_nodes: frozenset[str]
+    owner: Mapping[str, Any] | None
+
+    @property
+    def current(self) -> list[PodInfo]:
+        """Return the newest live pod of each index."""
+        return current(self.pods)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadCondition:
+    """
+    A named test of a workload's pods.
+
+    It satisfies `pytest_knav.history.view.Condition`.
+    """
+
+    name: str
+    subject: Subject
+    test: Callable[[Members], bool]
+
+    @property
+    def kinds(self) -> Collection[str]:
+        """Return the kinds it looks at."""
+        owner = self.subject.owner_kind
+        return ("Pod", owner) if owner else ("Pod",)
+
+    def holds(self, view: View) -> bool:
+        """Return whether it is true."""
+        return self.test(self.subject.members(view))
+
+    def describe(self, view: View) -> str:
+        """Return the states of the pods in one line."""
+        return self.subject.describe(view)
+
+    def __str__(self) -> str:
+        """Return the name."""
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """
+    Which pods and which owner a condition is about.
+
+    Attributes:
+        label: What the workload is called in messages, such as `Gang llama`.
+        expected: How many pods run at once when it is up.
+        owner_kind: `Job`, `Deployment` or None.
+
+    """
+
+    label: str
+    selector: PodSelector
+    expected: int
+    owner_kind: str | None
+    owner_name: str
+
+    def members(self, view: View) -> Members:
+        """Return the workload's pods in a view."""
+        owner = None
+        if self.owner_kind:
+            for candidate in view.of(self.owner_kind).values():
+                metadata = candidate["metadata"]
+                if (metadata["name"], metadata.get("namespace", "default")) == (
+                    self.owner_name,
+                    self.selector.namespace,
+                ):
+                    owner = candidate
+        return Members(
+            pods=self.selector.select(view.of("Pod").values()),
+            expected=self.expected,
+            broken_nodes=view.broken_nodes,
+            owner=owner,
+        )
+
+    def describe(self, view: View) -> str:
+        """Return how many pods are in which state, and who is missing."""
+        members = self.members(view)
+        states = Counter(pod.state for pod in members.pods)
+        parts = [f"{count} {state}" for state, count in sorted(states.items())]
+        up = sum(pod.up for pod in members.current)
+        text = f"{up} of {members.expected} up"
+        if parts:
+            text += f" ({', '.join(parts)})"
+        waiting = [pod.name for pod in members.current if pod.node is None][:5]
+        if waiting:
+            text += f"; without a node: {', '.join(waiting)}"
+        failure = _failure(members.owner)
+        return f"{text}; {failure}" if failure else text
+
+
+def is_running(members: Members) -> bool:
+    """Return whether the expected number of pods is up, one per index."""
+    return sum(pod.up for pod in members.current) >= members.expected
+
+
+def is_finished(members: Members) -> bool:
+    """Return whether the work has come to a good end."""
+    if members.owner is not None:
+        conditions = members.owner.get("status", {}).get("conditions", ())
+        return any(c["type"] == "Complete" and c["status"] == "True" for c in conditions)
+    return bool(members.pods) and all(p.phase == "Succeeded" for p in members.pods)
+
+
+def is_pending(members: Members) -> bool:
+    """Return whether some pod that should be there has no node."""
+    bound = [pod for pod in members.current if pod.node]
+    return len(bound) < members.expected and not is_finished(members)
+
+
+def is_partially_bound(members: Members) -> bool:
+    """Return whether some members have a node and stay there, but not all."""
+    bound = {
+        pod.uid if pod.index is None else pod.index
+        for pod in members.pods
+        if pod.node and not pod.terminating and pod.phase != "Failed"
+    }
+    return 0 < len(bound) < members.expected
+
+
+def is_degraded(members: Members) -> bool:
+    """Return whether a member sits on something broken, whatever the API says."""
+    return any(pod.node in members.broken_nodes for pod in members.current)
+
+
+def _failure(owner: Mapping[str, Any] | None) -> str:
+    conditions = (owner or {}).get("status", {}).get("conditions", ())
+    for condition in conditions:
+        if condition["type"] == "Failed" and condition["status"] == "True":
+            reason = condition.get("reason", "")
+            return f"it has failed: {reason}: {condition.get('message', '')}"
+    return ""

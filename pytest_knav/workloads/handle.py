@@ -1,0 +1,116 @@
+"""What `cluster.submit` returns: a workload on a cluster, read from its history."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_knav.history.view import latest_view
+from pytest_knav.workloads import conditions
+from pytest_knav.workloads.conditions import Members, Subject, WorkloadCondition
+from pytest_knav.workloads.model import Deployment, Gang, Job, Manifest
+from pytest_knav.workloads.render import load_manifest, selector_of
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_knav.history import History
+    from pytest_knav.workloads.model import Workload
+    from pytest_knav.workloads.pods import PodInfo
+
+
+class Handle:
+    """
+    A submitted workload.
+
+    Attributes:
+        workload: The value that was submitted.
+        subject: Which pods and owner its conditions look at.
+        running: The expected number of pods, one per index, is Running, Ready and not
+            being deleted.
+        finished: It has come to a good end.
+        pending: Some pod that should be there has no node.
+        partially_bound: Some members have a node and stay, but not all.
+        degraded: A member sits on something that a fault has broken, whatever the API
+            says.
+
+    """
+
+    def __init__(self, workload: Workload, history: History) -> None:
+        self.workload = workload
+        self.subject = subject_of(workload)
+        self._history = history
+        ready: Callable[[Members], bool] = conditions.is_running
+        if isinstance(workload, Manifest) and callable(workload.ready):
+            ready = _by_function(workload)
+        self.running = self._condition("running", ready)
+        self.finished = self._condition("finished", conditions.is_finished)
+        self.pending = self._condition("pending", conditions.is_pending)
+        self.partially_bound = self._condition(
+            "partially bound", conditions.is_partially_bound
+        )
+        self.degraded = self._condition("degraded", conditions.is_degraded)
+
+    def __repr__(self) -> str:
+        return f"Handle({self.subject.label})"
+
+    @property
+    def name(self) -> str:
+        """Return the workload's name."""
+        return self.subject.owner_name
+
+    @property
+    def pods(self) -> list[PodInfo]:
+        """Return the newest live pod of each index; Terminating ones do not count."""
+        return self._members().current
+
+    @property
+    def all_pods(self) -> list[PodInfo]:
+        """Return every pod of it that exists, oldest first."""
+        return list(self._members().pods)
+
+    @property
+    def nodes(self) -> list[str]:
+        """Return the node of each live pod that has one, in the order of `pods`."""
+        return [pod.node for pod in self.pods if pod.node is not None]
+
+    def _members(self) -> Members:
+        return self.subject.members(latest_view(self._history, self.running.kinds))
+
+    def _condition(
+        self, name: str, test: Callable[[Members], bool]
+    ) -> WorkloadCondition:
+        return WorkloadCondition(
+            name=f"{self.subject.label} {name}", subject=self.subject, test=test
+        )
+
+
+def subject_of(workload: Workload) -> Subject:
+    """Return which pods and which owner the conditions of a workload look at."""
+    kind = type(workload).__name__
+    if isinstance(workload, Manifest):
+        first = load_manifest(workload)[0]
+        name = workload.name or first["metadata"]["name"]
+        expected = workload.ready if isinstance(workload.ready, int) else 1
+        owner = first["kind"] if first["kind"] in {"Job", "Deployment"} else None
+        owner_name = first["metadata"]["name"]
+    else:
+        name = owner_name = workload.name
+        expected = workload.expected_pods
+        owner = "Job" if isinstance(workload, Job | Gang) else None
+        owner = "Deployment" if isinstance(workload, Deployment) else owner
+    return Subject(
+        label=f"{kind} {name}",
+        selector=selector_of(workload),
+        expected=expected,
+        owner_kind=owner,
+        owner_name=owner_name,
+    )
+
+
+def _by_function(manifest: Manifest) -> Callable[[Members], bool]:
+    test = manifest.ready
+    if not callable(test):
+        message = "called for a manifest whose ready is a function only"
+        raise TypeError(message)
+    return lambda members: test(members.current)

@@ -1,0 +1,89 @@
+"""What one chaos test leaves for the reports: a value that survives JSON and xdist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+
+if TYPE_CHECKING:
+    from pytest_knav.checks.recovery import Recovery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryRow:
+    """One recovery in figures; seconds, None where there are none."""
+
+    fault: str
+    workload: str
+    outcome: str
+    within_s: float
+    seconds: float | None
+    phases: Mapping[str, float]
+
+    @classmethod
+    def of(cls, recovery: Recovery) -> RecoveryRow:
+        """Return the figures of a recovery."""
+        recovered = recovery.outcome == "recovered"
+        return cls(
+            fault=recovery.fault,
+            workload=recovery.subject,
+            outcome=recovery.outcome,
+            within_s=recovery.within_s,
+            seconds=recovery.seconds if recovered else None,
+            phases=recovery.phases if recovered else {},
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestRecord:
+    """
+    One test: what it ran on, what was broken, what came of it, how to run it again.
+
+    Attributes:
+        cluster_s: Seconds until its clean cluster was ready.
+        replay: The command that runs it again with the same choices.
+
+    """
+
+    __test__ = False
+
+    test: str
+    topology: str
+    nodes: int
+    seed: int
+    time_profile: str
+    cluster_s: float
+    artifacts: str
+    replay: str
+    verdict: str = ""
+    faults: tuple[str, ...] = ()
+    recoveries: tuple[RecoveryRow, ...] = field(default=())
+
+    def with_fault(self, name: str) -> TestRecord:
+        """Return it with one more fault."""
+        return replace(self, faults=(*self.faults, name))
+
+    def with_recovery(self, recovery: Recovery) -> TestRecord:
+        """Return it with one more recovery."""
+        return replace(self, recoveries=(*self.recoveries, RecoveryRow.of(recovery)))
+
+    def ended(self, verdict: str) -> TestRecord:
+        """Return it with its verdict."""
+        return replace(self, verdict=verdict)
+
+    def where_to_look(self) -> str:
+        """Return where its artifacts are and how to run it again."""
+        return f"artifacts: {self.artifacts}\nagain:     {self.replay}"
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return asdict(self)
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> TestRecord:
+        """Return what `as_data` made."""
+        rows = tuple(RecoveryRow(**row) for row in data["recoveries"])
+        rest = {**data, "recoveries": rows, "faults": tuple(data["faults"])}
+        return cls(**rest)
