@@ -3,9 +3,9 @@ Filling a broken watch from what etcd still has.
 
 An apiserver that was killed comes back with an empty watch cache and answers 410 to a
 watch that wants to resume. etcd, however, keeps every revision until it is compacted,
-five minutes by default. So the states in between can still be listed, one by one, with
-``resourceVersionMatch=Exact``. Which revisions are worth a list, etcd's own watch says.
-Without etcd's address every revision is looked at, as long as they are few.
+five minutes by default. So what was in between can still be listed, with
+``resourceVersionMatch=Exact``. Which object changed at which revision, etcd's own watch
+says. Without etcd's address every revision is looked at, as long as they are few.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_knav.history.transport import HttpTransport, Transport
 
 FILL_TIMEOUT_S: Final = 10.0
+CHANGES_MAX: Final = 1_000
 STATES_MAX: Final = 64
 OBJECTS_MAX: Final = 60_000
 EVENTS_MAX: Final = 50_000
@@ -45,10 +46,20 @@ class Revisions(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Filling:
-    """Every state in a span, oldest first, with the revision that began it."""
+class Found:
+    """One object as a revision left it; `raw` is None if that was its end."""
 
-    states: list[Listing]
+    revision: int
+    namespace: str
+    name: str
+    raw: JsonObject | None
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """Everything that happened in a span, oldest first: objects, or whole states."""
+
+    steps: list[Found | Listing]
     evidence: str
 
 
@@ -104,10 +115,10 @@ def fill(
     revisions: Revisions | None,
 ) -> Filling:
     """
-    Return every state of a resource in ``(since, now.revision]``.
+    Return everything that happened to a resource in ``(since, now.revision]``.
 
     Raises:
-        Unfillable: Not every state can be had.
+        Unfillable: Not everything can be had.
         ConnectionLost: The apiserver is gone again.
 
     """
@@ -116,39 +127,53 @@ def fill(
     deadline = time.monotonic() + FILL_TIMEOUT_S
     if revisions is not None and resource.etcd_prefix:
         changed = revisions.changed(since, now.revision)
-        prefix = resource.etcd_prefix
-        wanted = sorted({r for key, r in changed if key.startswith(prefix)})
-        source = "etcd's watch"
-    else:
-        wanted = list(range(since + 1, min(now.revision, since + STATES_MAX + 1) + 1))
-        source = "a look at every revision"
-    _check_size(wanted, now)
-    states: list[Listing] = []
-    # The last change led to the state that was listed: no need to ask again.
-    for revision in wanted[:-1]:
-        if time.monotonic() > deadline:
-            raise Unfillable(
-                f"{len(wanted)} states take longer than {FILL_TIMEOUT_S} s"
-            )
-        try:
-            objects = list_all(transport, resource, at_revision=revision).objects
-        except ApiError as error:
-            raise Unfillable(
-                f"revision {revision} cannot be listed: {error}"
-            ) from error
-        states.append(Listing(revision, objects))
-    if wanted:
-        states.append(Listing(wanted[-1], now.objects))
-    return Filling(states, f"{source}: {len(wanted)} states")
+        return _one_by_one(transport, resource, changed, deadline)
+    return _state_by_state(transport, resource, since, now, deadline)
 
 
-def _check_size(wanted: list[int], now: Listing) -> None:
-    if len(wanted) > STATES_MAX:
-        raise Unfillable(f"more than {STATES_MAX} revisions to look at")
-    if len(wanted) * len(now.objects) > OBJECTS_MAX:
-        raise Unfillable(
-            f"{len(wanted)} lists of {len(now.objects)} objects to look at"
-        )
+def _one_by_one(
+    transport: Transport,
+    resource: Resource,
+    changed: list[tuple[str, int]],
+    deadline: float,
+) -> Filling:
+    """Ask for each object that etcd says was changed, at the revision of its change."""
+    prefix = resource.etcd_prefix
+    wanted = [(key[len(prefix) :], at) for key, at in changed if key.startswith(prefix)]
+    if len(wanted) > CHANGES_MAX:
+        raise Unfillable(f"{len(wanted)} changes to look at, more than {CHANGES_MAX}")
+    found: list[Found | Listing] = []
+    for rest, revision in wanted:
+        namespace, _, name = rest.rpartition("/")
+        one = resource.one(namespace, name)
+        objects = _at(transport, one, revision, deadline)
+        found.append(Found(revision, namespace, name, next(iter(objects), None)))
+    return Filling(found, f"etcd's watch: {len(wanted)} changes")
+
+
+def _state_by_state(
+    transport: Transport, resource: Resource, since: int, now: Listing, deadline: float
+) -> Filling:
+    """Ask for the whole list at every revision."""
+    count = now.revision - since
+    if count > STATES_MAX or count * len(now.objects) > OBJECTS_MAX:
+        raise Unfillable(f"{count} lists of {len(now.objects)} objects to look at")
+    states: list[Found | Listing] = [
+        Listing(revision, _at(transport, resource, revision, deadline))
+        for revision in range(since + 1, now.revision + 1)
+    ]
+    return Filling(states, f"a look at each of {count} revisions")
+
+
+def _at(
+    transport: Transport, resource: Resource, revision: int, deadline: float
+) -> list[JsonObject]:
+    if time.monotonic() > deadline:
+        raise Unfillable(f"to look at everything takes longer than {FILL_TIMEOUT_S} s")
+    try:
+        return list_all(transport, resource, at_revision=revision).objects
+    except ApiError as error:
+        raise Unfillable(f"revision {revision} cannot be listed: {error}") from error
 
 
 def _key_and_revision(event: JsonObject) -> tuple[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 
@@ -32,6 +32,15 @@ class Resource:
     def selection(self) -> dict[str, str]:
         """The query parameters that restrict the list."""
         return {"fieldSelector": self.field_selector} if self.field_selector else {}
+
+
+    def one(self, namespace: str, name: str) -> Resource:
+        """Return the list of one object, which the apiserver reads by its key."""
+        path = self.path
+        if namespace and "/namespaces/" not in path:
+            group, _, plural = path.rpartition("/")
+            path = f"{group}/namespaces/{namespace}/{plural}"
+        return replace(self, path=path, field_selector=f"metadata.name={name}")
 
 
 # Leases are recorded for nodes alone: the others are leader elections, renewed every

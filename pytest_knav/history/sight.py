@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_knav.history.fill import Found
 from pytest_knav.history.listing import revision_of, uid_of
 from pytest_knav.history.merge import merge_apply, merge_diff, normalise
 from pytest_knav.history.record import ADDED, DELETED, MODIFIED, Record
@@ -28,6 +29,19 @@ class Sight:
     def __init__(self, kind: str) -> None:
         self._kind = kind
         self._known: dict[str, JsonObject] = {}
+
+    def follow(self, step: Found | Listing) -> list[Change]:
+        """Return what a step of a filling says that is new."""
+        if not isinstance(step, Found):
+            return self.difference(step)
+        if step.raw is not None:
+            return self.changes(step.raw)
+        place = step.namespace, step.name
+        ended = [uid for uid, known in self._known.items() if _place(known) == place]
+        return [
+            Change(self._record(DELETED, self._known.pop(uid), step.revision))
+            for uid in ended
+        ]
 
     def difference(self, listing: Listing) -> list[Change]:
         """Return what leads from the known objects to the listed ones."""
@@ -74,6 +88,11 @@ class Sight:
             data=content.get("data"),
             patch=content.get("patch"),
         )
+
+
+def _place(known: JsonObject) -> tuple[str, str]:
+    metadata = known["metadata"]
+    return metadata.get("namespace", ""), metadata["name"]
 
 
 def own_record(

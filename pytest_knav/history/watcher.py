@@ -262,12 +262,12 @@ class Watcher:
         else:
             verb = "FILLED"
             payload["evidence"] = filling.evidence
-            for state in filling.states:
-                changes += self._sight.difference(state)
+            for step in filling.steps:
+                changes += self._sight.follow(step)
         unexplained = self._sight.difference(now)
         if verb == "FILLED" and unexplained:
             verb = "GAP"
-            payload["reason"] = f"{reason}; the list differs from the filled states"
+            payload["reason"] = f"{reason}; the list differs from what was filled"
         changes += unexplained
         payload["changes"] = len(changes)
         changes.append(
