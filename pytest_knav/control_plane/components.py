@@ -128,6 +128,17 @@ class Component:
             raise ClusterError(f"{self.name} ended at once: {self.last_words()}")
         self._pid_file.write_text(str(identity.pid))
 
+    def wait_started(self) -> None:
+        """
+        Return when the process is there.
+
+        Raises:
+            ClusterError: It died, though kwokctl said that all is well.
+
+        """
+        if self._identity() is None:
+            raise ClusterError(f"{self.name} died at start: {self.last_words()}")
+
     def healthy(self) -> bool:
         """Return what the component's own health check says now."""
         scheme, path = _HEALTH[self.name]

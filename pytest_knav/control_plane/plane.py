@@ -130,10 +130,7 @@ class ControlPlane:
         facts = {"ports": numbers, "profile": asdict(config.profile)}
         plane_file.write_text(json.dumps(facts))
         plane = cls(entry, numbers, config.profile)
-        plane._wait_ready()
-        plane._check_profile(config)
-        plane._apply_stages()
-        plane._sign()
+        plane._finish(config)
         return plane
 
     @classmethod
@@ -192,6 +189,22 @@ class ControlPlane:
     def _tell(self, component: str, verb: str) -> None:
         for observer in self._observers:
             observer(component, verb)
+
+    def _finish(self, config: ClusterConfig) -> None:
+        """Bring a freshly started control plane to where tests can use it."""
+        self._check_profile(config)
+        # KWOK was started before the API server and before its own CRDs: it would
+        # look for stages again only after some seconds. It has no nodes yet, so
+        # starting it afresh costs nothing.
+        kwok = self.component("kwok")
+        kwok.wait_started()
+        kwok.kill()
+        if not retrying.until(self.api.ready, timeout_s=READY_TIMEOUT_S):
+            self.component("kube-apiserver").wait_healthy(timeout=1.0)
+        self._apply_stages()
+        kwok.start()
+        self._sign()
+        self._wait_ready()
 
     def _wait_ready(self) -> None:
         for component in self.components.values():

@@ -147,7 +147,8 @@ def _one_by_one(
         namespace, _, name = rest.rpartition("/")
         one = resource.one(namespace, name)
         objects = _at(transport, one, revision, deadline)
-        found.append(Found(revision, namespace, name, next(iter(objects), None)))
+        named = (raw for raw in objects if raw["metadata"]["name"] == name)
+        found.append(Found(revision, namespace, name, next(named, None)))
     return Filling(found, f"etcd's watch: {len(wanted)} changes")
 
 

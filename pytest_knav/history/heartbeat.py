@@ -29,7 +29,6 @@ _LEASES: Final = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases"
 RESOURCE: Final = Resource(
     "Lease",
     _LEASES,
-    etcd_prefix=f"/registry/leases/{NAMESPACE}/{NAME}",
     field_selector=f"metadata.name={NAME}",
 )
 

@@ -33,7 +33,6 @@ class Resource:
         """The query parameters that restrict the list."""
         return {"fieldSelector": self.field_selector} if self.field_selector else {}
 
-
     def one(self, namespace: str, name: str) -> Resource:
         """Return the list of one object, which the apiserver reads by its key."""
         path = self.path

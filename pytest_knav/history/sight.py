@@ -36,8 +36,7 @@ class Sight:
             return self.difference(step)
         if step.raw is not None:
             return self.changes(step.raw)
-        place = step.namespace, step.name
-        ended = [uid for uid, known in self._known.items() if _place(known) == place]
+        ended = [uid for uid, known in self._known.items() if _is(known, step)]
         return [
             Change(self._record(DELETED, self._known.pop(uid), step.revision))
             for uid in ended
@@ -90,9 +89,11 @@ class Sight:
         )
 
 
-def _place(known: JsonObject) -> tuple[str, str]:
+def _is(known: JsonObject, step: Found) -> bool:
     metadata = known["metadata"]
-    return metadata.get("namespace", ""), metadata["name"]
+    # A list of one namespace leaves that namespace unsaid.
+    namespaces = {"", metadata.get("namespace", "")}
+    return metadata["name"] == step.name and step.namespace in namespaces
 
 
 def own_record(

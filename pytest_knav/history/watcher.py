@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_knav.history.fill import Revisions
+    from pytest_knav.history.listing import Listing
     from pytest_knav.history.resources import Resource
     from pytest_knav.history.transport import Stream, Transport
 
@@ -233,14 +234,18 @@ class Watcher:
         self._hand_over(revision_of(raw), changes, live=True)
         self._progress += 1
 
-    def _relist(self, reason: str) -> None:
-        since, since_at = self._revision, self._seen_at
+    def _list_again(self, since: int) -> Listing:
         now = list_all(self._transport, self.resource)
         if now.revision < since:
             raise HarnessError(
                 f"the cluster went back from revision {since} to {now.revision}: "
                 "etcd was replaced, so this history cannot go on"
             )
+        return now
+
+    def _relist(self, reason: str) -> None:
+        since, since_at = self._revision, self._seen_at
+        now = self._list_again(since)
         payload: dict[str, Any] = {
             "from": since,
             "to": now.revision,

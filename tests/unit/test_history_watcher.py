@@ -37,8 +37,8 @@ class Apiserver:
     """
     Every object that ever was, by revision; what it shows is decided by the test.
 
-    `window` is the oldest revision that a watch may begin at. `drop` ends all streams
-    in the middle of a line. While `hanging`, requests are taken and not answered.
+    `window` is the oldest revision that a watch may begin at. While `hanging`,
+    requests are taken and not answered.
     """
 
     def __init__(self) -> None:
@@ -92,25 +92,22 @@ class Apiserver:
                     del state[name]
         return state
 
-    def drop(self, *, forget: bool = False) -> None:
-        """End all streams in the middle; `forget` makes a resume impossible."""
-        with self.changed:
-            self.epoch += 1
-            if forget:
-                self.window = self.revision + 1
-            self.changed.notify_all()
-
     @contextmanager
     def away(self, *, forget: bool = False) -> Iterator[None]:
-        """Break all streams, and let nobody watch until the end."""
+        """
+        Break all streams in the middle, and let nobody watch until the end.
+
+        `forget` makes it impossible to resume what was missed.
+        """
         with self.changed:
             self.muted = True
-            self.drop()
+            self.epoch += 1
+            self.changed.notify_all()
         yield
         with self.changed:
             self.muted = False
             if forget:
-                self.window = self.revision + 1
+                self.window = self.revision
             self.changed.notify_all()
 
 
@@ -118,6 +115,7 @@ class Handler(BaseHTTPRequestHandler):
     """Speaks enough of the API, and of etcd's, for a recorder."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     api: Apiserver
 
     def log_message(self, *_: object) -> None:
@@ -132,6 +130,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         url = urlsplit(self.path)
+        url = url._replace(path=url.path.removeprefix("/namespaces/default"))
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
         if url.path not in self.api.paths:
             self.answer(404, {"reason": "NotFound", "message": "no such path"})
@@ -178,7 +177,9 @@ class Handler(BaseHTTPRequestHandler):
         with self.api.changed:
             at, _, offset = query.get("continue", "").partition("-")
             revision = int(at or query.get("resourceVersion") or self.api.revision)
-            items = [*self.api.state(path, revision).values()]
+            state = self.api.state(path, revision)
+        chosen = query.get("fieldSelector", "").removeprefix("metadata.name=")
+        items = [body for name, body in state.items() if chosen in {"", name}]
         first = int(offset or 0)
         metadata = {"resourceVersion": str(revision)}
         if first + 2 < len(items):
@@ -239,7 +240,7 @@ class Handler(BaseHTTPRequestHandler):
                 {
                     "kv": {
                         "key": base64.b64encode(
-                            f"/registry{path}/{body['metadata']['name']}".encode()
+                            f"/registry{path}/default/{body['metadata']['name']}".encode()
                         ).decode(),
                         "mod_revision": str(revision),
                     }
@@ -621,3 +622,21 @@ def test_transport_wants_a_url(server: str) -> None:
     """What is no URL is refused where it is given."""
     with pytest.raises(BadInput, match="https:// URL"):
         HttpTransport(server)
+
+
+@pytest.mark.parametrize(
+    ("resource", "namespace", "path"),
+    [
+        (Resource("Pod", "/api/v1/pods"), "ns", "/api/v1/namespaces/ns/pods"),
+        (Resource("Node", "/api/v1/nodes"), "", "/api/v1/nodes"),
+        (Resource("Lease", "/g/namespaces/n/leases"), "", "/g/namespaces/n/leases"),
+    ],
+    ids=lambda value: getattr(value, "kind", None),
+)
+def test_one_object_is_listed_where_the_apiserver_reads_its_key(
+    resource: Resource, namespace: str, path: str
+) -> None:
+    """A list of one name in one namespace costs one read of etcd, not all of them."""
+    one = resource.one(namespace, "a")
+
+    assert (one.path, one.field_selector) == (path, "metadata.name=a")
