@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Mapping, Sequence
 
     from pytest_knav.control_plane.changes import Change
     from pytest_knav.control_plane.profiles import TimeProfile
@@ -101,7 +101,9 @@ class Fault(ABC):
         return self.target.resolve(world, choose)
 
     def blast_radius(
-        self, world: World, targets: Sequence[str]  # noqa: ARG002 - for subclasses
+        self,
+        world: World,  # noqa: ARG002 - for subclasses
+        targets: Sequence[str],
     ) -> frozenset[str]:
         """Return the names of the nodes on which work is lost."""
         return frozenset(targets)

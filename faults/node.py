@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_knav.control_plane.changes import Change, label_node
@@ -13,6 +12,8 @@ from pytest_knav.faults.targets import Target, target_of
 
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from pytest_knav.faults.base import World
 
 # A renewal may be one interval away; half a one more is late by any measure.
@@ -100,13 +101,15 @@ class NodeCrash(Fault):
     def cleared(
         self, world: World, targets: Sequence[str], cleared_s: float
     ) -> Signal | None:
-        """Return that every target renews its lease, is Ready and has no taint of it."""
+        """Return that every target renews its lease, is Ready, has no taint of it."""
         for name in targets:
             node = _node(world, name)
             if node is None:
                 continue
             info = node_info(node)
-            if info.ready != "True" or any(key == UNREACHABLE for key, _ in info.taints):
+            if info.ready != "True" or any(
+                key == UNREACHABLE for key, _ in info.taints
+            ):
                 return None
             if last_renewal_s(world, name) < cleared_s:
                 return None

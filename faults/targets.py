@@ -7,7 +7,6 @@ Choices are drawn from the run's seed and the number of the step, nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +15,7 @@ from pytest_knav.errors import BadInput, InjectionNotObserved
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
 
     from pytest_knav.faults.base import World
 
@@ -112,7 +112,7 @@ def node_of(placed: Placed, index: int | None = None) -> Target:
             return (choose.choice(sorted(set(nodes))),)
         if not -len(nodes) <= index < len(nodes):
             raise BadInput(
-                f"node_of({label}, index={index}): it has {len(nodes)} pods on nodes now"
+                f"node_of({label}, index={index}): it has {len(nodes)} pods on nodes"
             )
         return (nodes[index],)
 
@@ -170,11 +170,14 @@ def _known(world: World, name: str) -> None:
     names = [n.name for n in world.topology.nodes]
     if name not in names:
         raise BadInput(
-            f"no node {name!r} in {world.topology.name}: it has {names[0]} … {names[-1]}"
+            f"no node {name!r} in {world.topology.name}: "
+            f"it has {names[0]} … {names[-1]}"
         )
 
 
 def _label(placed: Any) -> str:  # noqa: ANN401 - a message for whatever was given
     if isinstance(placed, str) or not hasattr(placed, "nodes"):
-        raise BadInput(f"{placed!r} runs on no nodes: give what cluster.submit returned")
+        raise BadInput(
+            f"{placed!r} runs on no nodes: give what cluster.submit returned"
+        )
     return str(getattr(placed, "name", placed))

@@ -20,7 +20,7 @@ def seconds(value: Duration, *, name: str = "duration") -> float:
     Return a duration in seconds.
 
     Args:
-        value: A number of seconds, or a text such as ``"45s"``, ``"1m30s"``, ``"250ms"``.
+        value: A number of seconds, or a text: ``"45s"``, ``"1m30s"``, ``"250ms"``.
         name: What the value is called in the error.
 
     Raises:

@@ -34,7 +34,7 @@ class HarnessError(Exception):
 
 
 class BadInput(HarnessError, ValueError):
-    """An argument, mark, option or file is wrong; the message shows value and choices."""
+    """An argument, mark, option or file is wrong; the message shows the choices."""
 
 
 class AssetError(HarnessError):

@@ -12,7 +12,7 @@ def cache_home() -> Path:
 
 
 def state_home() -> Path:
-    """Return the directory of what belongs to running clusters: registry, ports, work."""
+    """Return the directory of what running clusters need: registry, ports, work."""
     return _home("XDG_STATE_HOME", ".local/state")
 
 

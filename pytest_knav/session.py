@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from pytest_knav.fixtures.manager import ClusterManager, Lease
     from pytest_knav.needs import Needs
-    from pytest_knav.reports.record import TestRecord
 
 EXIT_INCONCLUSIVE = 10
+VERDICT = "knav_verdict"
 OUR_FIXTURES = ("cluster", "chaos", "topology", "history")
 _CLUSTER_FIXTURES = frozenset(
     {*OUR_FIXTURES, *(f"knav_{name}" for name in OUR_FIXTURES)}
@@ -135,7 +135,11 @@ class KnavSession:
         for name in OUR_FIXTURES:
             found = getattr(manager, "_arg2fixturedefs", {}).get(name, ())
             others = sorted(
-                {f.func.__module__ for f in found if f.func.__module__ != _FIXTURE_MODULE}
+                {
+                    f.func.__module__
+                    for f in found
+                    if f.func.__module__ != _FIXTURE_MODULE
+                }
             )
             if others:
                 lines.append(
@@ -169,7 +173,7 @@ class KnavSession:
     ) -> None:
         """Put the verdict and the figures of a test on its report."""
         if call.excinfo is not None and call.excinfo.errisinstance(Inconclusive):
-            report.knav_verdict = "inconclusive"
+            setattr(report, VERDICT, "inconclusive")
             report.user_properties.append(("knav.verdict", "inconclusive"))
         record = item.stash.get(RECORD, None)
         if record is None or report.when != "call":
@@ -179,7 +183,7 @@ class KnavSession:
         elif call.excinfo.errisinstance(AssertionError):
             verdict = "fail"
         else:
-            verdict = getattr(report, "knav_verdict", "broken")
+            verdict = getattr(report, VERDICT, "broken")
         if verdict != "inconclusive":
             report.user_properties.append(("knav.verdict", verdict))
         item.stash[RECORD] = record.ended(verdict)
@@ -189,7 +193,8 @@ class KnavSession:
             report.sections.append(("knav", item.stash[RECORD].where_to_look()))
 
     def finish(self, session: pytest.Session) -> None:
-        """Remove the cluster; a run in which nothing failed but some could not tell
+        """
+        Remove the cluster; a run in which nothing failed but some could not tell
         ends with its own exit code.
         """
         self.close()

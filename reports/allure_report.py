@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class _Writing(AllureReport):
     def describe(self, cluster: Cluster, record: TestRecord) -> None:
         import allure  # noqa: PLC0415 - only where it is active
 
-        dynamic = allure.dynamic
+        dynamic: Any = allure.dynamic
         dynamic.label("epic", "kube-scheduler")
         for fault in record.faults:
             dynamic.label("feature", fault.partition("(")[0])

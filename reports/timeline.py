@@ -22,8 +22,10 @@ def render(history: History, record: TestRecord) -> str:
     """Return the timeline of one test."""
     head = [
         f"test      {record.test}",
-        f"cluster   {record.nodes} nodes of {record.topology}, "
-        f"time profile {record.time_profile}, ready after {record.cluster_s:.1f}s",
+        (
+            f"cluster   {record.nodes} nodes of {record.topology}, "
+            f"time profile {record.time_profile}, ready after {record.cluster_s:.1f}s"
+        ),
         f"seed      {record.seed}",
         f"again     {record.replay}",
         "",

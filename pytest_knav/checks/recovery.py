@@ -11,16 +11,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from pytest_knav.errors import NotRecovered
 from pytest_knav.history.view import View, view_at, walk
-from pytest_knav.errors import Inconclusive, NotRecovered
 
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_knav.history.view import Condition
     from pytest_knav.history import History
     from pytest_knav.history.record import Record
+    from pytest_knav.history.view import Condition
     from pytest_knav.workloads.pods import PodInfo
 
 Outcome = Literal["recovered", "unaffected", "blind", "lost"]
@@ -130,9 +130,7 @@ class Recovery:
     def phases(self) -> dict[str, float]:
         """Return the seconds of each phase of the member that came back last."""
         self._figures()
-        slowest = max(
-            self.members, key=lambda m: max(m.moments.values(), default=0.0)
-        )
+        slowest = max(self.members, key=lambda m: max(m.moments.values(), default=0.0))
         return slowest.phases
 
     @property
@@ -154,7 +152,7 @@ class Recovery:
         return self.figures
 
 
-def judge_recovery(
+def judge_recovery(  # noqa: PLR0913 - three of them are limits
     history: History,
     subject: Subject,
     running: Condition,
@@ -244,7 +242,7 @@ class _Follower:
         whole_since: float | None = None
         revision = self._fault.started_revision
         view = view_at(self._history, revision, self._kinds)
-        for record, view in walk(self._history, revision, self._kinds):  # noqa: B007
+        for record, view in walk(self._history, revision, self._kinds):
             at = record.monotonic
             if whole_since is not None and at - whole_since >= stable_for_s:
                 return whole_since

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 JsonObject = dict[str, Any]
 
 MAX_CONNECTIONS = 16
+FIELD_MANAGER = "pytest-knav"
 _MERGE_PATCH = "application/merge-patch+json"
+_APPLY_PATCH = "application/apply-patch+yaml"
 
 
 class ApiRefusedError(ClusterError):
@@ -120,6 +122,15 @@ class Api:
     def patch(self, path: str, body: Mapping[str, object]) -> JsonObject:
         """Change an object by a JSON merge patch (RFC 7386) and return it."""
         return self._request("PATCH", path, body=body, content_type=_MERGE_PATCH)
+
+    def apply(self, path: str, body: Mapping[str, object]) -> JsonObject:
+        """Create or change an object by server-side apply (KEP-555) and return it."""
+        return self._request(
+            "PATCH",
+            f"{path}?fieldManager={FIELD_MANAGER}&force=true",
+            body=body,
+            content_type=_APPLY_PATCH,
+        )
 
     def delete(self, path: str, **params: str) -> JsonObject | None:
         """Delete an object; None when it was not there."""

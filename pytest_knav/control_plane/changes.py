@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +11,7 @@ from pytest_knav.errors import HarnessError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pytest_knav.control_plane.api import Api
 
@@ -55,7 +55,7 @@ class Change:
 def apply(api: Api, changes: Sequence[Change]) -> list[int]:
     """Make changes, several at a time; return the revision of each."""
     answers = api.each(
-        [lambda change=change: api.patch(change.path, change.body) for change in changes]
+        functools.partial(api.patch, change.path, change.body) for change in changes
     )
     return [int(answer["metadata"]["resourceVersion"]) for answer in answers]
 
@@ -71,7 +71,7 @@ def undo(api: Api, changes: Sequence[Change]) -> None:
                 return {}
             raise
 
-    api.each([lambda change=change: one(change) for change in reversed(changes)])
+    api.each(functools.partial(one, change) for change in reversed(changes))
 
 
 def label_node(node: str, key: str, value: str | None) -> Change:

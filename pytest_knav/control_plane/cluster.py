@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,7 @@ from pytest_knav.workloads.render import render
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from kubernetes.client import ApiClient, CoreV1Api
 
@@ -102,7 +101,9 @@ class Cluster:
         """Return the official client's `ApiClient`, for any of its API classes."""
         from kubernetes import config  # noqa: PLC0415 - 0.8 s, for those who use it
 
-        client = config.new_client_from_config(config_file=str(self.kubeconfig))
+        client: ApiClient = config.new_client_from_config(  # type: ignore[no-untyped-call]
+            config_file=str(self.kubeconfig)
+        )
         self._open.callback(client.close)
         return client
 
@@ -130,7 +131,9 @@ class Cluster:
         self._open.callback(self.recorder.stop)
         present = self.history.latest("Node")
         names = {node["metadata"]["name"] for node in present.values()}
-        self.add_nodes(node.name for node in self.topology.nodes if node.name not in names)
+        self.add_nodes(
+            node.name for node in self.topology.nodes if node.name not in names
+        )
 
     def add_nodes(self, names: Iterable[str]) -> None:
         """Make nodes of the topology and return when all of its nodes are Ready."""
@@ -367,7 +370,7 @@ def _without_workloads(history: History) -> bool:
     return not _workload_pods(history)
 
 
-def _event_line(event: dict[str, Any]) -> str:
+def _event_line(event: Mapping[str, Any]) -> str:
     about = event.get("involvedObject", {})
     return (
         f"  event {event.get('type', '')} {event.get('reason', '')} "

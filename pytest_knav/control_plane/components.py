@@ -227,7 +227,6 @@ def component_name(name: str) -> str:
     full = short.get(name, name)
     if full not in kwokctl.COMPONENTS:
         raise BadInput(
-            f"component {name!r} is unknown: "
-            f"use one of {', '.join(kwokctl.COMPONENTS)}"
+            f"component {name!r} is unknown: use one of {', '.join(kwokctl.COMPONENTS)}"
         )
     return full

@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
@@ -18,6 +17,7 @@ from pytest_knav.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from pytest_knav.control_plane.config import ClusterConfig
     from pytest_knav.control_plane.profiles import TimeProfile
@@ -76,12 +76,14 @@ class Kwokctl:
         if version < OLDEST_KWOKCTL:
             wanted = ".".join(map(str, OLDEST_KWOKCTL))
             raise ClusterError(
-                f"{binary} is kwokctl {found.group()}, but at least {wanted} is needed: "
+                f"{binary} is kwokctl {found.group()}, at least {wanted} is needed: "
                 "take it out of --knav-assets, or put a newer one there"
             )
         return found.group()
 
-    def create(self, name: str, config: ClusterConfig, ports: Mapping[str, int]) -> None:
+    def create(
+        self, name: str, config: ClusterConfig, ports: Mapping[str, int]
+    ) -> None:
         """
         Start a control plane; on failure its processes may still run.
 
@@ -117,7 +119,9 @@ class Kwokctl:
             "bindAddress": "127.0.0.1",
             "etcdBinary": str(self.binaries["etcd"]),
             "kubeApiserverBinary": str(self.binaries["kube-apiserver"]),
-            "kubeControllerManagerBinary": str(self.binaries["kube-controller-manager"]),
+            "kubeControllerManagerBinary": str(
+                self.binaries["kube-controller-manager"]
+            ),
             "kubeSchedulerBinary": str(self.binaries["kube-scheduler"]),
             "kwokControllerBinary": str(self.binaries["kwok"]),
             "kubectlBinary": str(self.binaries["kubectl"]),
@@ -203,8 +207,8 @@ def component_commands(workdir: Path) -> dict[str, list[str]]:
 
 
 def read_back(commands: Mapping[str, list[str]], profile: TimeProfile) -> list[str]:
-    """Return how the processes' arguments differ from the time profile; none is good."""
-    wanted = {
+    """Return how the arguments of the processes differ from the time profile."""
+    wanted: dict[tuple[str, str], str | float] = {
         ("kwok-controller", "node-lease-duration-seconds"): f"{profile.lease_s:g}",
         ("kube-controller-manager", "node-monitor-period"): profile.monitor_period_s,
         ("kube-controller-manager", "node-monitor-grace-period"): (
@@ -301,4 +305,10 @@ def _last_words(stderr: str) -> str:
     return "; ".join(words) or "it printed nothing"
 
 
-__all__ = ["COMPONENTS", "KUBELET_LABEL", "KUBELET_RUNNING", "RENEW_FRACTION", "Kwokctl"]
+__all__ = [
+    "COMPONENTS",
+    "KUBELET_LABEL",
+    "KUBELET_RUNNING",
+    "RENEW_FRACTION",
+    "Kwokctl",
+]

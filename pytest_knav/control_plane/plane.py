@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 from dataclasses import asdict, dataclass
@@ -13,7 +14,6 @@ import yaml
 from pytest_knav.control_plane import kwokctl, ports, registry, retrying
 from pytest_knav.control_plane.api import Api, ApiRefusedError, read_kubeconfig
 from pytest_knav.control_plane.components import Component, component_name
-from pytest_knav.control_plane.config import ClusterConfig
 from pytest_knav.control_plane.kwokctl import Kwokctl
 from pytest_knav.control_plane.profiles import TimeProfile
 from pytest_knav.errors import BadInput, ClusterError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from pytest_knav.control_plane.config import ClusterConfig
     from pytest_knav.control_plane.registry import ClusterEntry
 
 READY_TIMEOUT_S = 60.0
@@ -75,7 +76,7 @@ class ControlPlane:
         return self.entry.directory / "kwok" / "clusters" / self.entry.name
 
     @classmethod
-    def create(
+    def create(  # noqa: PLR0913 - three of them have a default
         cls,
         name: str,
         config: ClusterConfig,
@@ -92,7 +93,7 @@ class ControlPlane:
             name: Its name on this machine.
             config: Everything that only a new control plane can change.
             binaries: What to run.
-            owned: Whether it ends with this process, also by SIGKILL (at the next start).
+            owned: Whether it ends with this process, or after it at the next start.
             port: The API server's port; by default a free one.
             description: What `knav cluster list` shows.
 
@@ -178,7 +179,7 @@ class ControlPlane:
         if value != self.entry.fingerprint:
             raise ClusterError(
                 f"the cluster at {self.endpoint.server} carries the fingerprint "
-                f"{value!r}, not the one of {self.entry.name!r}: it is not ours to break"
+                f"{value!r}, not that of {self.entry.name!r}: it is not ours to break"
             )
 
     def delete(self) -> None:
@@ -225,8 +226,14 @@ class ControlPlane:
         stages = list(yaml.load_all(text, Loader=yaml.CSafeLoader))
         if not retrying.until(self._stages_served, timeout_s=READY_TIMEOUT_S):
             raise ClusterError("the API server does not serve KWOK's Stage objects")
+        # Applied, not created: the API server holds back a create by two seconds while
+        # a CRD is younger than that (apiextensions-apiserver,
+        # customresource_handler.go).
         self.api.each(
-            [lambda stage=stage: self.api.create(_STAGES_PATH, stage) for stage in stages]
+            functools.partial(
+                self.api.apply, f"{_STAGES_PATH}/{stage['metadata']['name']}", stage
+            )
+            for stage in stages
         )
 
     def _stages_served(self) -> bool:
@@ -283,7 +290,6 @@ def _reserve(owner: str, port: int | None) -> dict[str, int]:
 
 
 def _check_space() -> None:
-    import shutil  # noqa: PLC0415
 
     home = registry.clusters_home()
     free = shutil.disk_usage(home).free

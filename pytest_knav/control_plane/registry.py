@@ -18,7 +18,6 @@ import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_knav.control_plane import ports, processes
@@ -29,6 +28,7 @@ from pytest_knav.homes import state_home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _ENTRY = "cluster.json"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +16,7 @@ from pytest_knav.plans.journal import JOURNAL_FILE, Journal
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pytest_knav.control_plane.changes import Change
     from pytest_knav.control_plane.cluster import Cluster
@@ -34,7 +33,7 @@ _POLL_S = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """A point of a run: seconds on the monotonic clock, the wall clock, the revision."""
+    """A point of a run: monotonic clock and wall clock in seconds, revision."""
 
     monotonic_s: float
     wall_s: float
@@ -131,7 +130,7 @@ class Injector:
             self.clear(active)
 
     def start(self, fault: Fault, until: Until = "signal") -> ActiveFault:
-        """Break something until `clear` or the end of the test; otherwise as `inject`."""
+        """Break something until `clear` or the end of the test; else as `inject`."""
         if until not in UNTIL:
             raise BadInput(f"until={until!r}: use one of {', '.join(UNTIL)}")
         self._cluster.plane.check_ours()

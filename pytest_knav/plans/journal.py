@@ -17,8 +17,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from pytest_knav.errors import HarnessError
 from pytest_knav.control_plane.changes import Change
+from pytest_knav.errors import HarnessError
 
 
 if TYPE_CHECKING:
@@ -116,7 +116,9 @@ class Journal:
         return lines
 
     def _append(self, fault_id: str, event: str, **rest: object) -> None:
-        line = json.dumps({"v": JOURNAL_VERSION, "id": fault_id, "event": event, **rest})
+        line = json.dumps(
+            {"v": JOURNAL_VERSION, "id": fault_id, "event": event, **rest}
+        )
         with self.path.open("ab+") as file:
             _drop_torn_line(file)
             file.write(line.encode() + b"\n")

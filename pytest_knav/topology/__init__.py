@@ -1,4 +1,4 @@
-"""What is simulated: racks and nodes with their GPUs, and what a scheduler sees of it."""
+"""What is simulated: racks, nodes and GPUs, and what a scheduler sees of them."""
 
 from __future__ import annotations
 

@@ -123,7 +123,9 @@ def is_finished(members: Members) -> bool:
     """Return whether the work has come to a good end."""
     if members.owner is not None:
         conditions = members.owner.get("status", {}).get("conditions", ())
-        return any(c["type"] == "Complete" and c["status"] == "True" for c in conditions)
+        return any(
+            c["type"] == "Complete" and c["status"] == "True" for c in conditions
+        )
     return bool(members.pods) and all(p.phase == "Succeeded" for p in members.pods)
 
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_knav.durations import Duration, seconds
 from pytest_knav.errors import BadInput
 from pytest_knav.workloads.pods import PodInfo
+
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")

@@ -62,8 +62,7 @@ def selector_of(workload: Workload) -> PodSelector:
     pairs = [part.strip().partition("=") for part in text.split(",")]
     if any(not key or not equals for key, equals, _ in pairs):
         raise BadInput(
-            f"Manifest pods={text!r}: give equal labels such as "
-            '"app=llama,role=worker"'
+            f'Manifest pods={text!r}: give equal labels such as "app=llama,role=worker"'
         )
     labels = tuple((key, value.lstrip("=")) for key, _, value in pairs)
     return PodSelector(namespace=first.get("namespace", "default"), labels=labels)
