@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pytest_knav.fixtures.manager import ClusterManager, Lease
     from pytest_knav.needs import Needs
+    from pytest_knav.reports.record import TestRecord
 
 EXIT_INCONCLUSIVE = 10
 VERDICT = "knav_verdict"
@@ -28,8 +29,8 @@ OUR_FIXTURES = ("cluster", "chaos", "topology", "history")
 _CLUSTER_FIXTURES = frozenset(
     {*OUR_FIXTURES, *(f"knav_{name}" for name in OUR_FIXTURES)}
 )
-NEEDS = pytest.StashKey["Needs"]()
-RECORD = pytest.StashKey["TestRecord"]()
+NEEDS: pytest.StashKey[Needs] = pytest.StashKey()
+RECORD: pytest.StashKey[TestRecord] = pytest.StashKey()
 _FIXTURE_MODULE = "pytest_knav.fixtures.plugin"
 
 
@@ -261,4 +262,4 @@ class KnavSession:
         return f"pytest '{item.nodeid}' --knav-seed {self.settings.seed}"
 
 
-KEY = pytest.StashKey[KnavSession]()
+KEY: pytest.StashKey[KnavSession] = pytest.StashKey()
