@@ -72,6 +72,10 @@ def _nodes(text: str) -> int:
     return count
 
 
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
+
+
 def _version(text: str) -> str:
     parts = text.removeprefix("v").split(".")
     if len(parts) != 3 or not all(part.isdigit() for part in parts):
@@ -87,7 +91,7 @@ OPTIONS: tuple[Option, ...] = (
         help="Directory with the binaries of the control plane; what it lacks is "
         "looked for in the cache, downloaded or built.",
         allowed="a directory",
-        parse=Path,
+        parse=_path,
     ),
     Option(
         name="kube-version",
@@ -146,7 +150,7 @@ OPTIONS: tuple[Option, ...] = (
         default=".knav/runs",
         help="Where runs leave their histories, logs and timelines.",
         allowed="a directory",
-        parse=Path,
+        parse=_path,
     ),
     Option(
         name="keep",
@@ -170,9 +174,13 @@ OPTIONS: tuple[Option, ...] = (
         default=None,
         help="Use this cluster of ours (`knav cluster up`) instead of making one.",
         allowed="the path that `knav cluster kubeconfig` prints",
-        parse=Path,
+        parse=_path,
     ),
 )
+
+
+# What changes the outcome of a test; where things are found or kept does not.
+_CHOICES = ("kube_version", "control_plane", "time_profile", "topology", "nodes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +203,15 @@ class Settings:
     def explicit(self, name: str) -> bool:
         """Return whether an option was set for this run, not by ini or default."""
         return self.origins[name] in {"command line", "environment"}
+
+    def arguments(self) -> list[str]:
+        """Return the flags with which another run makes the same choices."""
+        chosen = [
+            f"--knav-{name.replace('_', '-')}={getattr(self, name)}"
+            for name in _CHOICES
+            if self.explicit(name)
+        ]
+        return [*chosen, f"--knav-seed {self.seed}"]
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -226,7 +243,10 @@ def read_settings(config: pytest.Config, *, fresh_seed: int) -> Settings:
     for option in OPTIONS:
         text, origin = _raw(option, config)
         key = option.name.replace("-", "_")
-        values[key] = None if text is None else _parse(option, text, origin)
+        value = None if text is None else _parse(option, text, origin)
+        if origin == "ini" and isinstance(value, Path) and config.inipath:
+            value = config.inipath.parent / value
+        values[key] = value
         origins[key] = origin
     if values["seed"] is None:
         values["seed"] = fresh_seed

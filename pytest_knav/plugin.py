@@ -7,7 +7,7 @@ no YAML, no HTTP. `tests/plugin/test_import_cost.py` holds it to that.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -33,6 +33,12 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hookspecs)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Refuse what would lose results, before anyone has done harm."""
+    options.check_together(config)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options, register marks and fixtures."""
     for line in (
@@ -41,7 +47,9 @@ def pytest_configure(config: pytest.Config) -> None:
     ):
         config.addinivalue_line("markers", line)
     config.stash[KEY] = KnavSession(config)
-    config.pluginmanager.register(_fixtures(), "knav-fixtures")
+    config.stash[KEY].check_settings()
+    for name, plugin in _parts():
+        config.pluginmanager.register(plugin, name)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -52,7 +60,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Say what the run is made with; nothing where nobody uses it."""
+    """Say in one line what the run is made with."""
     return config.stash[KEY].header()
 
 
@@ -75,6 +83,21 @@ def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(
+    pyfuncitem: pytest.Function,
+) -> Generator[None, object, object]:
+    """Take back what a test left broken while the test can still tell of it."""
+    session = pyfuncitem.config.stash[KEY]
+    try:
+        result = yield
+    except BaseException as error:
+        session.heal(pyfuncitem, error)
+        raise
+    session.heal(pyfuncitem, None)
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -93,6 +116,7 @@ def pytest_report_teststatus(
     return None
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Remove the cluster and turn a run that could not tell into exit code 10."""
     session.config.stash[KEY].finish(session)
@@ -105,7 +129,14 @@ def pytest_terminal_summary(
     config.stash[KEY].summary(terminalreporter)
 
 
-def _fixtures() -> object:
-    from pytest_knav.fixtures import plugin  # noqa: PLC0415 - registers on import
+def _parts() -> list[tuple[str, object]]:
+    from pytest_knav import tally, workers  # noqa: PLC0415 - registers on import
+    from pytest_knav.fixtures import plugin  # noqa: PLC0415 - likewise
+    from pytest_knav.reports import failure  # noqa: PLC0415 - likewise
 
-    return plugin
+    parts: list[tuple[str, Any]] = [
+        ("knav-fixtures", plugin),
+        ("knav-failure", failure),
+        ("knav-tally", tally),
+    ]
+    return [*parts, ("knav-workers", workers)]

@@ -81,10 +81,7 @@ def claim(name: str, *, owned: bool) -> ClusterEntry:
         ClusterError: A cluster of that name exists.
 
     """
-    if not _NAME.fullmatch(name):
-        raise BadInput(
-            f"cluster name {name!r}: use 1 to 40 lower-case letters, digits and dashes"
-        )
+    _check_spelling(name)
     entry = ClusterEntry(
         name=name,
         fingerprint=secrets.token_hex(16),
@@ -92,14 +89,30 @@ def claim(name: str, *, owned: bool) -> ClusterEntry:
         owner=ProcessIdentity.mine() if owned else None,
     )
     with _locked():
-        if entry.directory.exists():
-            raise ClusterError(
-                f"cluster {name!r} exists already: "
-                f"`knav cluster down {name}` removes it, `knav cluster list` shows all"
-            )
+        _check_new(name)
         entry.directory.mkdir(mode=0o700)
         _write(entry)
     return entry
+
+
+def check_name(name: str) -> None:
+    """
+    Return when a name could be claimed now.
+
+    Raises:
+        BadInput: It cannot be used.
+        ClusterError: A cluster of that name exists.
+
+    """
+    _check_spelling(name)
+    _check_new(name)
+
+
+def keep(entry: ClusterEntry) -> ClusterEntry:
+    """Let a cluster outlive its owner: from now on only the user ends it."""
+    kept = replace(entry, owner=None)
+    _write(kept)
+    return kept
 
 
 def update(entry: ClusterEntry, *, key: str, description: str) -> ClusterEntry:
@@ -171,6 +184,21 @@ def remove(entry: ClusterEntry) -> None:
     _end_processes(entry)
     ports.release(entry.name)
     shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _check_spelling(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise BadInput(
+            f"cluster name {name!r}: use 1 to 40 lower-case letters, digits and dashes"
+        )
+
+
+def _check_new(name: str) -> None:
+    if (clusters_home() / name).exists():
+        raise ClusterError(
+            f"cluster {name!r} exists already: "
+            f"`knav cluster down {name}` removes it, `knav cluster list` shows all"
+        )
 
 
 def _end_processes(entry: ClusterEntry) -> None:

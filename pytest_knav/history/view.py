@@ -99,7 +99,9 @@ def walk(
     view = view_at(history, since_revision, kinds)
     for record, after in history.replay(since_revision, {*kinds, FAULT}):
         if record.kind == FAULT:
-            _note_fault(view, record)
+            # What stands at the very beginning is in the view already.
+            if record.revision > since_revision:
+                _note_fault(view, record)
         elif after is None:
             view.objects.setdefault(record.kind, {}).pop(record.uid, None)
         else:

@@ -129,6 +129,13 @@ def is_finished(members: Members) -> bool:
     return bool(members.pods) and all(p.phase == "Succeeded" for p in members.pods)
 
 
+def has_failed(members: Members) -> bool:
+    """Return whether its controller, or the pod itself, has given up."""
+    if members.owner is not None:
+        return bool(_failure(members.owner))
+    return bool(members.pods) and all(p.phase == "Failed" for p in members.pods)
+
+
 def is_pending(members: Members) -> bool:
     """Return whether some pod that should be there has no node."""
     bound = [pod for pod in members.current if pod.node]
@@ -153,7 +160,10 @@ def is_degraded(members: Members) -> bool:
 def _failure(owner: Mapping[str, Any] | None) -> str:
     conditions = (owner or {}).get("status", {}).get("conditions", ())
     for condition in conditions:
-        if condition["type"] == "Failed" and condition["status"] == "True":
+        # FailureTarget comes first: Failed has to wait for the last pod, and those on
+        # a dead node stay Terminating (Kubernetes 1.31, KEP-3998).
+        given_up = condition["type"] in {"Failed", "FailureTarget"}
+        if given_up and condition["status"] == "True":
             reason = condition.get("reason", "")
             return f"it has failed: {reason}: {condition.get('message', '')}"
     return ""

@@ -29,6 +29,7 @@ class Handle:
         running: The expected number of pods, one per index, is Running, Ready and not
             being deleted.
         finished: It has come to a good end.
+        failed: Its controller has given up on it.
         pending: Some pod that should be there has no node.
         partially_bound: Some members have a node and stay, but not all.
         degraded: A member sits on something that a fault has broken, whatever the API
@@ -45,6 +46,7 @@ class Handle:
             ready = _by_function(workload)
         self.running = self._condition("running", ready)
         self.finished = self._condition("finished", conditions.is_finished)
+        self.failed = self._condition("failed", conditions.has_failed)
         self.pending = self._condition("pending", conditions.is_pending)
         self.partially_bound = self._condition(
             "partially bound", conditions.is_partially_bound

@@ -1,0 +1,32 @@
+"""A rack loses power: four nodes at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_knav import Deployment, Job, rack_of
+from pytest_knav.faults import NodeCrash
+
+
+if TYPE_CHECKING:
+    from pytest_knav import Chaos, Cluster
+
+
+@pytest.mark.knav(topology="dgx-h100", nodes=32)
+def test_work_survives_the_loss_of_a_rack(cluster: Cluster, chaos: Chaos) -> None:
+    """A Deployment and an Indexed Job are complete again without the rack."""
+    service = cluster.submit(Deployment("serve", replicas=8, gpus_per_pod=8))
+    job = cluster.submit(Job("train", completions=16, gpus_per_pod=8))
+    cluster.wait_for(service.running, job.running, timeout="60s")
+    shared = next(name for name in job.nodes if cluster.node(name).rack)
+
+    with chaos.inject(NodeCrash(rack_of(shared))) as fault:
+        of_job = chaos.expect.recovered(job, since=fault, within="90s")
+        cluster.wait_for(service.running, timeout="90s")
+
+        assert set(service.nodes).isdisjoint(fault.targets)
+
+    assert len(fault.targets) == 4
+    assert of_job.nodes.isdisjoint(fault.targets)
