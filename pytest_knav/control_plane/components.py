@@ -45,7 +45,7 @@ class Component:
     run's history says who killed what.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but one by name
         self,
         name: str,
         *,
@@ -53,11 +53,13 @@ class Component:
         ports: Mapping[str, int],
         client_files: tuple[str, str],
         observer: Callable[[str, str], None],
+        environment: Mapping[str, str],
     ) -> None:
         self.name = name
         self._workdir = workdir
         self._port = ports[_PORTS[name]]
         self._observer = observer
+        self._environment = dict(environment)
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._tls.check_hostname = False
         self._tls.verify_mode = ssl.CERT_NONE
@@ -122,7 +124,7 @@ class Component:
             self.command,
             directory=self._workdir,
             log=self._workdir / "logs" / f"{self.name}.log",
-            env=os.environ,
+            env={**os.environ, **self._environment},
         )
         if identity is None:
             raise ClusterError(f"{self.name} ended at once: {self.last_words()}")

@@ -100,7 +100,7 @@ class Kwokctl:
             f"--kubeconfig={self.kubeconfig}",
             f"--timeout={CREATE_TIMEOUT_S}s",
             timeout_s=CREATE_TIMEOUT_S + 30,
-            env=_speed_environment(config),
+            env=speed_environment(config),
         )  # fmt: skip
         if done.returncode:
             raise ClusterError(
@@ -274,7 +274,8 @@ def _patches(config: ClusterConfig) -> list[dict[str, object]]:
     ]
 
 
-def _speed_environment(config: ClusterConfig) -> dict[str, str]:
+def speed_environment(config: ClusterConfig) -> dict[str, str]:
+    """Return the environment variables that the components of a cluster run with."""
     # Fewer garbage collections cut a run with 10,000 pods by a quarter (measured).
     return {"GOGC": "800"} if config.control_plane == "fast" else {}
 

@@ -50,7 +50,11 @@ class ControlPlane:
     """
 
     def __init__(
-        self, entry: ClusterEntry, port_numbers: Mapping[str, int], profile: TimeProfile
+        self,
+        entry: ClusterEntry,
+        port_numbers: Mapping[str, int],
+        profile: TimeProfile,
+        environment: Mapping[str, str],
     ) -> None:
         self.entry = entry
         self.ports = dict(port_numbers)
@@ -66,6 +70,7 @@ class ControlPlane:
                 ports=self.ports,
                 client_files=files,
                 observer=self._tell,
+                environment=environment,
             )
             for name in kwokctl.COMPONENTS
         }
@@ -128,9 +133,14 @@ class ControlPlane:
         tool.check_version()
         tool.create(entry.name, config, numbers)
         plane_file = entry.directory / _PLANE_FILE
-        facts = {"ports": numbers, "profile": asdict(config.profile)}
+        environment = kwokctl.speed_environment(config)
+        facts = {
+            "ports": numbers,
+            "profile": asdict(config.profile),
+            "environment": environment,
+        }
         plane_file.write_text(json.dumps(facts))
-        plane = cls(entry, numbers, config.profile)
+        plane = cls(entry, numbers, config.profile, environment)
         plane._finish(config)
         return plane
 
@@ -150,7 +160,8 @@ class ControlPlane:
                 f"cluster {entry.name!r} was never finished: "
                 f"`knav cluster down {entry.name}` removes it"
             ) from error
-        plane = cls(entry, facts["ports"], TimeProfile(**facts["profile"]))
+        profile = TimeProfile(**facts["profile"])
+        plane = cls(entry, facts["ports"], profile, facts["environment"])
         plane.check_ours()
         return plane
 

@@ -38,7 +38,7 @@ class ProcessIdentity:
         except OSError:
             return None
         fields = stat.rpartition(")")[2].split()
-        if fields[0] in {"Z", "X"}:
+        if fields[0] in {"Z", "X"} and not _other_threads(pid):
             return None
         return cls(pid=pid, started=int(fields[19]), boot=_boot_id())
 
@@ -134,6 +134,13 @@ def spawn(
     return ProcessIdentity.of(child.pid)
 
 
+def reap() -> None:
+    """Forget the children that have ended by themselves."""
+    for pid, child in list(_children.items()):
+        if child.poll() is not None:
+            del _children[pid]
+
+
 def _signal(identity: ProcessIdentity, number: signal.Signals) -> bool:
     if not identity.alive:
         return False
@@ -146,12 +153,22 @@ def _signal(identity: ProcessIdentity, number: signal.Signals) -> bool:
 
 def _wait_gone(identity: ProcessIdentity, timeout_s: float) -> bool:
     def gone() -> bool:
-        child = _children.get(identity.pid)
-        if child is not None and child.poll() is not None:
-            _children.pop(identity.pid, None)
-        return not identity.alive
+        if identity.alive:
+            return False
+        child = _children.pop(identity.pid, None)
+        if child is not None:
+            child.wait()
+        return True
 
     return retrying.until(gone, timeout_s=timeout_s, interval_s=0.01)
+
+
+def _other_threads(pid: int) -> bool:
+    """Return whether threads outlive their leader: they still hold its ports."""
+    try:
+        return sum(1 for _ in Path(f"/proc/{pid}/task").iterdir()) > 1
+    except OSError:
+        return False
 
 
 def _boot_id() -> str:

@@ -182,6 +182,7 @@ def remove(entry: ClusterEntry) -> None:
     # Whatever a kwokctl started in between is found by the old path; now that the
     # path is gone, nothing new can start from it.
     _end_processes(entry)
+    processes.reap()
     ports.release(entry.name)
     shutil.rmtree(doomed, ignore_errors=True)
 

@@ -1,0 +1,258 @@
+"""The command `knav` with real control planes, run as a user runs it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from pytest_knav.control_plane import processes
+from pytest_knav.control_plane.assets import CONTROL_PLANE, AssetStore
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+KNAV = [sys.executable, "-m", "pytest_knav"]
+PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+TIMEOUT_S = 180
+CHAOS_TEST = """
+import pytest
+from pytest_knav import Gang, node_of
+from pytest_knav.faults import NodeCrash
+
+@pytest.mark.knav(topology="dgx-h100", nodes=4)
+def test_survives(cluster, chaos):
+    gang = cluster.submit(Gang("llama", replicas=2, gpus_per_pod=8))
+    cluster.wait_for(gang.running, timeout="60s")
+    with chaos.inject(NodeCrash(node_of(gang))) as fault:
+        chaos.expect.recovered(gang, since=fault, within="60s")
+"""
+
+
+class Shell:
+    """A folder and a state directory of its own, to run commands in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "project"
+        self.folder.mkdir()
+        self.state = folder / "state"
+        # This test may itself run in an xdist worker; the runs it starts do not.
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+        self.env = {**kept, "XDG_STATE_HOME": str(self.state)}
+
+    @property
+    def clusters(self) -> Path:
+        """Return where the clusters are."""
+        return self.state / "pytest-knav" / "clusters"
+
+    def run(self, *command: str, timeout_s: float = TIMEOUT_S) -> tuple[int, str, str]:
+        """Run a command to its end; return exit code, output and errors."""
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a command."""
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def nothing_is_left(self) -> bool:
+        """Return whether neither a process nor a file of a cluster is there."""
+        files = [p.name for p in self.clusters.glob("*") if p.name != ".lock"]
+        ports = [p.name for p in (self.clusters.parent / "ports").glob("[0-9]*")]
+        return not files and not ports and not processes.of_directory(self.clusters)
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    """Return a shell; whatever a failed test leaves is removed."""
+    shell = Shell(tmp_path)
+    yield shell
+    shell.run(*KNAV, "cluster", "down", "--all")
+    shell.run(*KNAV, "cluster", "prune")
+
+
+@pytest.fixture(scope="module")
+def binaries() -> dict[str, Path]:
+    """Return the real binaries."""
+    return AssetStore.from_environment().paths(*CONTROL_PLANE, "kubectl")
+
+
+def until(question: Callable[[], bool], *, timeout_s: float = 60) -> None:
+    """Return when the answer is yes; fail when it does not become yes."""
+    deadline = time.monotonic() + timeout_s
+    while not question():
+        assert time.monotonic() < deadline, "nothing happened"
+        psutil.wait_procs([], timeout=0)
+
+
+def test_a_kept_cluster_serves_kubectl_and_pytest_and_stays(
+    shell: Shell, binaries: dict[str, Path]
+) -> None:
+    """From `up` to `down`: what is printed works, and tests leave it as it was."""
+    code, out, err = shell.run(*KNAV, "cluster", "up", "--nodes", "4")
+    assert (code, len(out.splitlines())) == (0, 2), err
+    kubeconfig, export = out.splitlines()
+    assert export == f"export KUBECONFIG={kubeconfig}"
+
+    def kubectl(*arguments: str) -> str:
+        command = [str(binaries["kubectl"]), f"--kubeconfig={kubeconfig}", *arguments]
+        return shell.run(*command)[1]
+
+    nodes = kubectl("get", "nodes", "--no-headers").splitlines()
+    assert [line.split()[1] for line in nodes] == ["Ready"] * 4
+    row = shell.run(*KNAV, "cluster", "list")[1].splitlines()[1]
+    assert re.match(
+        r"knav +\d+s +running +4 +dgx-h100 +https://127\.0\.0\.1:\d+ +kept$", row
+    )
+    assert shell.run(*KNAV, "cluster", "kubeconfig")[1] == f"{kubeconfig}\n"
+
+    (shell.folder / "test_it.py").write_text(CHAOS_TEST)
+    code, out, _ = shell.run(*PYTEST, "-m", "chaos", "--knav-kubeconfig", kubeconfig)
+
+    assert code == 0, out
+    assert kubectl("get", "pods,jobs", "-A", "--no-headers") == ""
+    nodes = kubectl("get", "nodes", "--no-headers").splitlines()
+    assert [line.split()[1] for line in nodes] == ["Ready"] * 4
+
+    code, out, _ = shell.run(*KNAV, "cluster", "down", "knav")
+
+    assert (code, out) == (0, "removed knav\n")
+    assert shell.nothing_is_left()
+
+
+def test_what_a_killed_run_broke_is_mended_by_the_next(shell: Shell) -> None:
+    """Its fault is undone, its workload removed; meanwhile nobody else gets in."""
+    kubeconfig = shell.run(*KNAV, "cluster", "up", "--nodes", "4")[1].splitlines()[0]
+    (shell.folder / "test_it.py").write_text(CHAOS_TEST)
+    command = [*PYTEST, "--knav-kubeconfig", kubeconfig]
+    journal = shell.clusters / "knav" / "journal.jsonl"
+
+    first = shell.start(*command)
+    until(lambda: journal.exists() and '"injected"' in journal.read_text())
+    refused = shell.run(*command)
+    first.kill()
+    first.communicate()
+    last = shell.run(*command)
+
+    assert refused[0] != 0
+    assert "is in use by another test run" in refused[1]
+    assert last[0] == 0, last[1]
+
+
+def test_tests_that_need_another_cluster_are_refused(shell: Shell) -> None:
+    """Another size or time profile than the cluster has."""
+    kubeconfig = shell.run(*KNAV, "cluster", "up", "--nodes", "3")[1].splitlines()[0]
+    (shell.folder / "test_it.py").write_text(CHAOS_TEST)
+    command = [*PYTEST, "--knav-kubeconfig", kubeconfig]
+
+    size = shell.run(*command)
+    profile = shell.run(*command, "--knav-time-profile", "real")
+
+    assert size[0] != 0
+    assert "cluster 'knav' has 3 nodes (dgx-h100)" in size[1]
+    assert "knav cluster up --topology dgx-h100 --nodes 4" in size[1]
+    assert profile[0] != 0
+    assert "use --knav-time-profile fast" in profile[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_up_leaves_nothing(shell: Shell, number: signal.Signals) -> None:
+    """Though half of the control plane runs already."""
+    process = shell.start(*KNAV, "cluster", "up", "--nodes", "4")
+    until(lambda: len(processes.of_directory(shell.clusters)) >= 2)
+
+    process.send_signal(number)
+    out = process.communicate(timeout=60)[0]
+
+    assert process.returncode == 130, out
+    assert shell.nothing_is_left()
+
+
+def test_a_killed_up_is_pruned(shell: Shell) -> None:
+    """An unfinished cluster belongs to nobody who could miss it."""
+    process = shell.start(*KNAV, "cluster", "up", "--nodes", "4")
+    until(lambda: len(processes.of_directory(shell.clusters)) >= 2)
+
+    process.kill()
+    process.communicate()
+    out = shell.run(*KNAV, "cluster", "prune")[1]
+
+    assert out == "removed knav\n"
+    assert shell.nothing_is_left()
+
+
+def test_an_old_kwokctl_is_refused(
+    shell: Shell, binaries: dict[str, Path], tmp_path: Path
+) -> None:
+    """Its version and the oldest that works are said."""
+    assets = tmp_path / "assets"
+    assets.mkdir()
+    for name, path in binaries.items():
+        (assets / name).symlink_to(path)
+    (assets / "kwokctl").unlink()
+    (assets / "kwokctl").write_text("#!/bin/sh\necho kwokctl version v0.4.0\n")
+    (assets / "kwokctl").chmod(0o755)
+
+    code, out, err = shell.run(*KNAV, "cluster", "up", "--assets", str(assets))
+
+    assert (code, out) == (1, "")
+    assert "is kwokctl v0.4.0, at least 0.7.0 is needed" in err
+    assert shell.nothing_is_left()
+
+
+def test_a_component_that_dies_at_start_is_named(
+    shell: Shell, binaries: dict[str, Path], tmp_path: Path
+) -> None:
+    """With its own last words, and the rest is ended."""
+    assets = tmp_path / "assets"
+    assets.mkdir()
+    for name, path in binaries.items():
+        (assets / name).symlink_to(path)
+    (assets / "kube-scheduler").unlink()
+    (assets / "kube-scheduler").write_text("#!/bin/sh\necho no such luck\nexit 1\n")
+    (assets / "kube-scheduler").chmod(0o755)
+
+    code, out, err = shell.run(*KNAV, "cluster", "up", "--assets", str(assets))
+
+    assert (code, out) == (1, "")
+    assert "kube-scheduler" in err
+    assert "no such luck" in err
+    assert shell.nothing_is_left()
+
+
+def test_init_gives_a_test_that_passes_and_one_that_fails(shell: Shell) -> None:
+    """In an empty folder, and the red one is red for the reason that it names."""
+    assert shell.run(*KNAV, "init")[0] == 0
+
+    code, out, _ = shell.run(*PYTEST, "-m", "chaos", "-n", "2", timeout_s=300)
+
+    assert code == 1, out
+    assert "1 failed, 1 passed" in out
+    assert "NotRecovered: it did not come back within 40s" in out
+    assert "31 of 32 up" in out
+    assert shell.nothing_is_left()

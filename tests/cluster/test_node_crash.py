@@ -1,0 +1,153 @@
+"""NodeCrash on the real control plane: seen, judged, undone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_knav import Gang, Inconclusive, InjectionNotObserved, NotRecovered, node_of
+from pytest_knav.errors import BadInput
+from pytest_knav.faults import NodeCrash
+from pytest_knav.plans.chaos import replay_journal
+from pytest_knav.plans.journal import JOURNAL_FILE, Journal
+
+
+if TYPE_CHECKING:
+    from pytest_knav import Chaos, Cluster
+
+pytestmark = pytest.mark.knav(topology="dgx-h100", nodes=4)
+NODE = "dgx-h100-0001"
+
+
+def test_the_control_plane_finds_out_by_itself(cluster: Cluster, chaos: Chaos) -> None:
+    """Ready is Unknown, not False; pods stay Terminating; clearing heals it all."""
+    gang = cluster.submit(Gang("g", replicas=4, gpus_per_pod=8))
+    cluster.wait_for(gang.running)
+
+    with chaos.inject(NodeCrash(NODE), until="detected") as fault:
+        crashed = cluster.node(NODE)
+        cluster.wait_for(gang.pending, timeout="60s")
+        stuck = [pod.state for pod in cluster.pods_on(NODE)]
+    cluster.wait_for(gang.running, timeout="60s")
+
+    assert crashed.ready == "Unknown"
+    assert ("node.kubernetes.io/unreachable", "NoExecute") in crashed.taints
+    assert stuck == ["Terminating"]
+    assert fault.signals["signal"] >= 1.5 * cluster.profile.renew_interval_s
+    assert fault.signals["detected"] > fault.signals["signal"]
+    assert cluster.node(NODE).usable
+
+
+def test_a_gang_without_a_spare_node_is_lost(cluster: Cluster, chaos: Chaos) -> None:
+    """The error says what was awaited, what is, and where to look."""
+    gang = cluster.submit(Gang("g", replicas=4, gpus_per_pod=8))
+    cluster.wait_for(gang.running)
+
+    with (
+        chaos.inject(NodeCrash(node_of(gang))) as fault,
+        pytest.raises(NotRecovered) as error,
+    ):
+        chaos.expect.recovered(gang, since=fault, within="25s")
+
+    message = str(error.value)
+    assert "did not come back within 25s" in message
+    assert "3 of 4 up" in message
+    assert "FailedScheduling" in message
+    assert f"artifacts: {cluster.artifacts}" in message
+
+
+def test_what_reacts_too_late_is_blind(cluster: Cluster, chaos: Chaos) -> None:
+    """A limit shorter than the grace period passes without any reaction."""
+    gang = cluster.submit(Gang("g", replicas=2, gpus_per_pod=8))
+    cluster.wait_for(gang.running)
+
+    with (
+        chaos.inject(NodeCrash(node_of(gang))) as fault,
+        pytest.raises(NotRecovered, match="nothing reacted within 4s"),
+    ):
+        chaos.expect.recovered(gang, since=fault, within="4s")
+
+
+def test_a_fault_that_hit_nobody_proves_nothing(cluster: Cluster, chaos: Chaos) -> None:
+    """Recovery is inconclusive then; that it was left alone can be asked."""
+    gang = cluster.submit(Gang("g", replicas=2, gpus_per_pod=8))
+    cluster.wait_for(gang.running)
+    other = next(n.name for n in cluster.nodes if n.name not in gang.nodes)
+
+    with chaos.inject(NodeCrash(other)) as fault:
+        with pytest.raises(Inconclusive, match="no member sat in the blast radius"):
+            chaos.expect.recovered(gang, since=fault, within="30s")
+        chaos.expect.unaffected(gang, since=fault)
+
+
+def test_a_fault_is_undone_when_the_block_fails(cluster: Cluster, chaos: Chaos) -> None:
+    """Whatever is raised inside, the node is back afterwards."""
+    message = "the test's own error"
+
+    with pytest.raises(ZeroDivisionError), chaos.inject(NodeCrash(NODE)):
+        raise ZeroDivisionError(message)
+
+    cluster.catch_up()
+    journal = Journal(cluster.plane.entry.directory / JOURNAL_FILE)
+    assert cluster.node(NODE).usable
+    assert journal.pending() == []
+
+
+def test_a_killed_runs_fault_is_undone_by_its_journal(cluster: Cluster) -> None:
+    """A process breaks a node and is killed; the journal brings the node back."""
+    script = f"""
+import os, signal
+from pathlib import Path
+from pytest_knav.control_plane import changes, kwokctl
+from pytest_knav.control_plane.plane import attach_by_kubeconfig
+from pytest_knav.plans.journal import JOURNAL_FILE, Journal
+plane = attach_by_kubeconfig(Path({str(cluster.kubeconfig)!r}))
+label, on = kwokctl.KUBELET_LABEL, kwokctl.KUBELET_RUNNING
+undo = [changes.label_node({NODE!r}, label, on)]
+Journal(plane.entry.directory / JOURNAL_FILE).intend("f", {{}}, {{}}, undo)
+changes.apply(plane.api, [changes.label_node({NODE!r}, label, None)])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run([sys.executable, "-c", script], check=False)
+    before = dict(cluster.node(NODE).labels)
+    cluster.catch_up()
+    broken = dict(cluster.node(NODE).labels)
+
+    undone = replay_journal(cluster.plane)
+    again = replay_journal(cluster.plane)
+    cluster.catch_up()
+
+    assert killed.returncode == -9
+    assert "pytest-knav/kubelet" not in broken
+    assert len(undone) == 1
+    assert again == []
+    assert "pytest-knav/kubelet" in dict(cluster.node(NODE).labels)
+    assert before["kubernetes.io/hostname"] == NODE
+
+
+def test_what_is_broken_already_is_refused(chaos: Chaos) -> None:
+    """So is an unknown `until`; the messages show the values."""
+    with pytest.raises(BadInput, match="until='later'"):
+        chaos.start(NodeCrash(NODE), until="later")  # type: ignore[arg-type]
+    with chaos.inject(NodeCrash(NODE)), pytest.raises(BadInput, match="another fault"):
+        chaos.start(NodeCrash(NODE))
+
+
+def test_a_fault_that_changes_nothing_is_not_observed(
+    cluster: Cluster, chaos: Chaos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If leases go on being renewed, inject raises and leaves nothing behind."""
+    monkeypatch.setattr(NodeCrash, "changes", NodeCrash.undo)
+    monkeypatch.setattr(
+        NodeCrash,
+        "timeouts_s",
+        lambda *_: {"signal": 6.0, "detected": 6.0, "cleared": 60.0},
+    )
+
+    with pytest.raises(InjectionNotObserved, match="its signal was not seen"):
+        chaos.start(NodeCrash(NODE))
+
+    assert cluster.node(NODE).usable
