@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from pytest_knav.errors import BadInput
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    import pytest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,6 +251,26 @@ def read_settings(config: pytest.Config, *, fresh_seed: int) -> Settings:
     if values["seed"] is None:
         values["seed"] = fresh_seed
     return Settings(**values, origins=origins)
+
+
+def check_together(config: pytest.Config) -> None:
+    """
+    Refuse options that lose results when they meet.
+
+    Raises:
+        pytest.UsageError: They do.
+
+    """
+    if (
+        config.getoption("clean_alluredir", default=False)
+        and config.getoption("numprocesses", default=None)
+        and not config.option.collectonly
+    ):
+        raise pytest.UsageError(
+            "--clean-alluredir together with -n: every worker empties the directory "
+            "when it starts, also one that replaces a crashed one, and results of the "
+            "others are lost: empty it yourself before the run"
+        )
 
 
 def _raw(option: Option, config: pytest.Config) -> tuple[str | None, str]:

@@ -7,7 +7,7 @@ no YAML, no HTTP. `tests/plugin/test_import_cost.py` holds it to that.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -46,9 +46,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "chaos: a test that injects faults; set by itself where `chaos` is requested",
     ):
         config.addinivalue_line("markers", line)
-    config.stash[KEY] = KnavSession(config)
-    config.stash[KEY].check_settings()
-    for name, plugin in _parts():
+    session = config.stash[KEY] = KnavSession(config)
+    session.check_settings()
+    for name, plugin in _parts(session):
         config.pluginmanager.register(plugin, name)
 
 
@@ -129,14 +129,13 @@ def pytest_terminal_summary(
     config.stash[KEY].summary(terminalreporter)
 
 
-def _parts() -> list[tuple[str, object]]:
-    from pytest_knav import tally, workers  # noqa: PLC0415 - registers on import
-    from pytest_knav.fixtures import plugin  # noqa: PLC0415 - likewise
-    from pytest_knav.reports import failure  # noqa: PLC0415 - likewise
+def _parts(session: KnavSession) -> list[tuple[str, object]]:
+    from pytest_knav.fixtures import plugin  # noqa: PLC0415 - pytest imported us first
+    from pytest_knav.reports import failure, workers  # noqa: PLC0415 - likewise
 
-    parts: list[tuple[str, Any]] = [
+    return [
         ("knav-fixtures", plugin),
         ("knav-failure", failure),
-        ("knav-tally", tally),
+        ("knav-workers", workers),
+        ("knav-tally", session.tally),
     ]
-    return [*parts, ("knav-workers", workers)]

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_knav.errors import BadInput, HarnessError, Inconclusive
+from pytest_knav.errors import BadInput, HarnessError
+from pytest_knav.fixtures import names
 from pytest_knav.options import Settings, read_settings
+from pytest_knav.reports import run_directory
+from pytest_knav.reports.tally import Tally
 
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from _pytest.terminal import TerminalReporter
 
+    from pytest_knav.fixtures.chaos import Chaos
     from pytest_knav.fixtures.manager import ClusterManager, Lease
     from pytest_knav.needs import Needs
     from pytest_knav.reports.record import TestRecord
 
-EXIT_INCONCLUSIVE = 10
-VERDICT = "knav_verdict"
-OUR_FIXTURES = ("cluster", "chaos", "topology", "history")
-_CLUSTER_FIXTURES = frozenset(
-    {*OUR_FIXTURES, *(f"knav_{name}" for name in OUR_FIXTURES)}
-)
 NEEDS: pytest.StashKey[Needs] = pytest.StashKey()
+LEASE: pytest.StashKey[Lease] = pytest.StashKey()
+CHAOS: pytest.StashKey[Chaos] = pytest.StashKey()
 RECORD: pytest.StashKey[TestRecord] = pytest.StashKey()
-_FIXTURE_MODULE = "pytest_knav.fixtures.plugin"
+# Set once the test function has returned: a subtest reports before that.
+ENDED: pytest.StashKey[bool] = pytest.StashKey()
 
 
 @dataclass(slots=True)
@@ -39,38 +39,50 @@ class KnavSession:
     """The state of one session; kept in `config.stash`, never in a global."""
 
     config: pytest.Config
+    tally: Tally = field(default_factory=Tally)
     _settings: Settings | None = None
     _manager: ClusterManager | None = None
-    _uses: int = 0
-    _inconclusive: int = 0
+    _run_id: str = ""
+    _made: bool = False
+    _shadows: set[tuple[str, str]] = field(default_factory=set)
+    _refused: list[str] = field(default_factory=list)
 
     @property
     def settings(self) -> Settings:
+        """Return the options of this run; the same in every worker."""
+        if self._settings is None:
+            seed = self._told("seed", secrets.randbelow(2**31))
+            self._settings = read_settings(self.config, fresh_seed=int(seed))
+        return self._settings
+
+    def check_settings(self) -> None:
         """
-        Return the options of this run; the same in every worker.
+        Read the options.
 
         Raises:
             pytest.UsageError: A value is not one that its option takes.
 
         """
-        if self._settings is None:
-            try:
-                self._settings = read_settings(
-                    self.config, fresh_seed=self._shared_seed()
-                )
-            except BadInput as error:
-                raise pytest.UsageError(str(error)) from error
-        return self._settings
+        try:
+            _ = self.settings
+        except BadInput as error:
+            raise pytest.UsageError(str(error)) from error
 
     @property
     def worker(self) -> str:
         """Return the xdist worker's name, or `main`."""
-        return os.environ.get("PYTEST_XDIST_WORKER", "main")
+        return str(self._workerinput.get("workerid", "main"))
 
     @property
     def run_directory(self) -> Path:
-        """Return where this run's artifacts go."""
-        return Path(self.settings.artifacts).absolute() / self._run_id()
+        """Return where this run's artifacts go; the same for every worker."""
+        if not self._run_id:
+            self._run_id = str(self._told("run", run_directory.fresh_name()))
+        return Path(self.settings.artifacts).absolute() / self._run_id
+
+    def shared(self) -> Mapping[str, Any]:
+        """Return what the workers of this run must agree on."""
+        return {"seed": self.settings.seed, "run": self.run_directory.name}
 
     def manager(self) -> ClusterManager:
         """Return who hands out this worker's cluster; made when first asked for."""
@@ -79,7 +91,6 @@ class KnavSession:
                 ClusterManager,
             )
 
-            self._make_run_directory()
             self._manager = ClusterManager(
                 settings=self.settings,
                 run_directory=self.run_directory,
@@ -88,7 +99,7 @@ class KnavSession:
         return self._manager
 
     def header(self) -> list[str]:
-        """Return the lines of the report header that name settings of this run."""
+        """Return the line of the report header that names settings of this run."""
         settings = self.settings
         set_by = [
             f"{name.replace('_', '-')}={getattr(settings, name)} ({origin})"
@@ -100,8 +111,7 @@ class KnavSession:
 
     def collected(self, item: pytest.Item) -> None:
         """Give a test that injects faults the mark `chaos`, before `-m` deselects."""
-        names = getattr(item, "fixturenames", ())
-        if "knav_chaos" in names and not item.get_closest_marker("chaos"):
+        if names.injects_faults(item) and not item.get_closest_marker("chaos"):
             item.add_marker(pytest.mark.chaos)
 
     def prepare(self, items: list[pytest.Item]) -> None:
@@ -109,52 +119,62 @@ class KnavSession:
         Check every test that needs a cluster, and sort those by what they need.
 
         Raises:
-            pytest.UsageError: Some ask for what there is not; all are named.
+            pytest.UsageError: Some ask for what there is not, or no cluster can be
+                had; nothing was started then.
 
         """
-        wrong: list[str] = []
+        wrong: dict[str, list[str]] = {}
         users: list[tuple[int, pytest.Item]] = []
         for place, item in enumerate(items):
-            if not _CLUSTER_FIXTURES & set(getattr(item, "fixturenames", ())):
+            if not names.needs_cluster(item):
                 continue
             users.append((place, item))
+            self._shadows |= names.hidden(item)
             try:
-                item.stash[NEEDS] = self._needs(item)
+                self.needs(item)
             except BadInput as error:
-                wrong.append(f"{item.nodeid}: {error}")
-        self._uses = len(users)
-        if wrong:
-            raise pytest.UsageError(*wrong)
-        ordered = sorted(users, key=lambda pair: pair[1].stash[NEEDS].order)
-        for (place, _), (_, item) in zip(users, ordered, strict=True):
+                wrong.setdefault(str(error), []).append(item.nodeid)
+        ordered = [] if wrong else sorted(users, key=lambda u: self.needs(u[1]).order)
+        for (place, _), (_, item) in zip(users, ordered, strict=not wrong):
             items[place] = item
+        problems = [f"{names.listed(tests)}: {text}" for text, tests in wrong.items()]
+        option = self.config.option
+        dry = option.collectonly or getattr(option, "setupplan", False)
+        if users and not problems and not dry:
+            problems = self._preflight()
+        if problems:
+            self._refuse(problems, items)
 
     def shadowed(self) -> list[str]:
         """Return a line for each fixture of ours that a user's own one hides."""
-        manager = self.config.pluginmanager.get_plugin("funcmanage")
-        lines = []
-        for name in OUR_FIXTURES:
-            found = getattr(manager, "_arg2fixturedefs", {}).get(name, ())
-            others = sorted(
-                {
-                    f.func.__module__
-                    for f in found
-                    if f.func.__module__ != _FIXTURE_MODULE
-                }
-            )
-            if others:
-                lines.append(
-                    f"knav: fixture {name!r} of {', '.join(others)} is used instead of "
-                    f"ours, which is also knav_{name}"
-                )
-        return lines
+        return [
+            f"knav: fixture {name!r} of {home} is used instead of ours, which is also "
+            f"knav_{name}"
+            for name, home in sorted(self._shadows)
+        ]
+
+    def needs(self, item: pytest.Item) -> Needs:
+        """
+        Return the cluster that a test asks for.
+
+        Raises:
+            BadInput: There is no such cluster, or an option says something else.
+
+        """
+        if NEEDS not in item.stash:
+            from pytest_knav.needs import needs_of  # noqa: PLC0415 - only if used
+
+            item.stash[NEEDS] = needs_of(item, self.settings)
+        return item.stash[NEEDS]
 
     def lease(self, item: pytest.Item) -> Lease:
         """Return a clean cluster for a test, and begin the test's record."""
-        from pytest_knav.reports.record import TestRecord  # noqa: PLC0415 - heavy
+        from pytest_knav.reports import record  # noqa: PLC0415 - only if used
 
-        lease = self.manager().lease(item.stash[NEEDS], item.nodeid)
-        item.stash[RECORD] = TestRecord(
+        self._make_run_directory()
+        lease = self.manager().lease(self.needs(item), item.nodeid)
+        item.stash[LEASE] = lease
+        item.stash[RECORD] = record.TestRecord(
             test=item.nodeid,
             topology=lease.needs.topology.name,
             nodes=len(lease.needs.topology.nodes),
@@ -162,104 +182,121 @@ class KnavSession:
             time_profile=lease.cluster.profile.name,
             cluster_s=lease.seconds,
             artifacts=str(lease.artifacts),
-            replay=self._replay(item),
+            replay=record.replay_command(item, self.settings.arguments()),
+            versions=self.manager().versions(lease.cluster),
         )
         return lease
 
+    def heal(self, item: pytest.Item, error: BaseException | None) -> None:
+        """
+        Take back what a test left broken; what the test itself raised comes first.
+
+        Raises:
+            HarnessError: It cannot be taken back, and the test had raised nothing.
+
+        """
+        item.stash[ENDED] = True
+        chaos = item.stash.get(CHAOS, None)
+        if chaos is None:
+            return
+        try:
+            chaos.close()
+        except HarnessError as undo:
+            if error is None:
+                raise
+            error.add_note(f"besides, a fault could not be taken back: {undo}")
+
     def report(
-        self,
-        item: pytest.Item,
-        call: pytest.CallInfo[None],
-        report: pytest.TestReport,
+        self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
     ) -> None:
         """Put the verdict and the figures of a test on its report."""
-        if call.excinfo is not None and call.excinfo.errisinstance(Inconclusive):
-            setattr(report, VERDICT, "inconclusive")
-            report.user_properties.append(("knav.verdict", "inconclusive"))
-        record = item.stash.get(RECORD, None)
-        if record is None or report.when != "call":
-            return
-        if call.excinfo is None:
-            verdict = "pass"
-        elif call.excinfo.errisinstance(AssertionError):
-            verdict = "fail"
-        else:
-            verdict = getattr(report, VERDICT, "broken")
-        if verdict != "inconclusive":
-            report.user_properties.append(("knav.verdict", verdict))
-        item.stash[RECORD] = record.ended(verdict)
-        text = json.dumps(item.stash[RECORD].as_data())
-        report.user_properties.append(("knav.record", text))
-        if verdict != "pass":
-            report.sections.append(("knav", item.stash[RECORD].where_to_look()))
+        if RECORD in item.stash or call.excinfo is not None:
+            from pytest_knav.reports import outcome  # noqa: PLC0415 - only if used
+
+            outcome.conclude(self, item, call, report)
+
+    def worker_ended(self, refused: str) -> None:
+        """Hear that a worker has ended, and why it would not begin."""
+        if refused and refused not in self._refused:
+            self._refused.append(refused)
 
     def finish(self, session: pytest.Session) -> None:
         """
         Remove the cluster; a run in which nothing failed but some could not tell
         ends with its own exit code.
+
+        Raises:
+            pytest.UsageError: The workers would not begin.
+
         """
-        self.close()
-        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is None:
+        from pytest_knav.reports import workers  # noqa: PLC0415 - it imports us
+
+        try:
+            self.close()
+            workers.sweep(self.config)
+        except HarnessError as error:
+            self._complain(str(error))
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+        if self._workerinput:
             return
-        unsure = len(reporter.stats.get("inconclusive", ()))
-        others = len(reporter.stats.get("failed", ())) + len(
-            reporter.stats.get("error", ())
-        )
-        if unsure and not others and session.exitstatus == pytest.ExitCode.TESTS_FAILED:
-            session.exitstatus = EXIT_INCONCLUSIVE
+        if self._refused:
+            raise pytest.UsageError(*self._refused)
+        session.exitstatus = self.tally.exit_code(session.exitstatus)
+        directory = self.config.getoption("allure_report_dir", None)
+        if directory and self.tally.used:
+            from pytest_knav.reports import allure_report  # noqa: PLC0415 - if used
+
+            records = self.tally.records()
+            allure_report.write_environment(Path(directory), records)
 
     def summary(self, reporter: TerminalReporter) -> None:
         """Print the table of this run's tests."""
-        from pytest_knav.reports import console  # noqa: PLC0415 - only if used
+        if self.config.getoption("no_summary", default=False):
+            return
+        if self.tally.used or self.tally.unsure:
+            from pytest_knav.reports import console  # noqa: PLC0415 - only if used
 
-        console.print_summary(reporter, show=not self.config.getoption("no_summary"))
+            console.print_summary(reporter, self.tally)
 
     def close(self) -> None:
         """Remove this worker's cluster; harmless when repeated."""
-        manager, self._manager = self._manager, None
-        if manager is not None:
-            manager.close()
+        if self._manager is not None:
+            self._manager.close()
+            self._manager = None
 
-    def _needs(self, item: pytest.Item) -> Needs:
-        from pytest_knav.needs import needs_of  # noqa: PLC0415 - only if used
+    @property
+    def _workerinput(self) -> Mapping[str, Any]:
+        return getattr(self.config, "workerinput", {})
 
-        return needs_of(item, self.settings)
+    def _told(self, key: str, otherwise: object) -> Any:  # noqa: ANN401 - from JSON
+        return self._workerinput.get("knav", {}).get(key, otherwise)
 
-    def _shared_seed(self) -> int:
-        workerinput = getattr(self.config, "workerinput", None)
-        if workerinput is not None:
-            return int(workerinput["testrunuid"][:8], 16)
-        return secrets.randbelow(2**31)
+    def _preflight(self) -> list[str]:
+        try:
+            self.manager().check()
+            self._make_run_directory()
+        except HarnessError as error:
+            return [str(error)]
+        return []
 
-    def _run_id(self) -> str:
-        run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
-        return run[:12] if run else self._own_run_id()
+    def _refuse(self, problems: list[str], items: list[pytest.Item]) -> None:
+        message = "\n".join(problems)
+        if not self._workerinput:
+            raise pytest.UsageError(message)
+        # A worker that raised would show as an internal error of xdist.
+        output: dict[str, Any] = getattr(self.config, "workeroutput", {})
+        output["knav_refused"] = message
+        items.clear()
 
-    def _own_run_id(self) -> str:
-        key = "_knav_run_id"
-        found = getattr(self.config, key, None)
-        if found is None:
-            stamp = time.strftime("%Y%m%d-%H%M%S")
-            found = f"{stamp}-{os.getpid()}"
-            setattr(self.config, key, found)
-        return str(found)
+    def _complain(self, text: str) -> None:
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None:
+            reporter.write_line(f"\nknav: {text}", red=True)
 
     def _make_run_directory(self) -> None:
-        directory = self.run_directory
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise HarnessError(
-                f"--knav-artifacts: {directory} cannot be made: {error.strerror}"
-            ) from error
-        latest = directory.parent / "latest"
-        fresh = directory.parent / f".latest-{self.worker}-{os.getpid()}"
-        fresh.symlink_to(directory.name)
-        fresh.replace(latest)
-
-    def _replay(self, item: pytest.Item) -> str:
-        return f"pytest '{item.nodeid}' --knav-seed {self.settings.seed}"
+        if not self._made:
+            run_directory.make(self.run_directory)
+            self._made = True
 
 
 KEY: pytest.StashKey[KnavSession] = pytest.StashKey()

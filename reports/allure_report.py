@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
+import uuid
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     import pytest
@@ -26,7 +30,7 @@ class AllureReport:
         return nullcontext()
 
     def describe(self, cluster: Cluster, record: TestRecord) -> None:
-        """Add labels and parameters."""
+        """Add labels, parameters and tables to the test."""
 
     def attach_text(self, name: str, text: str) -> None:
         """Attach a text."""
@@ -47,30 +51,36 @@ class _Writing(AllureReport):
 
         dynamic: Any = allure.dynamic
         dynamic.label("epic", "kube-scheduler")
-        for fault in record.faults:
-            dynamic.label("feature", fault.partition("(")[0])
+        for fault in dict.fromkeys(f.partition("(")[0] for f in record.faults):
+            dynamic.label("feature", fault)
+        dynamic.label("knav.verdict", record.verdict)
         # Excluded from the history id: the same test with another seed is the same.
-        dynamic.parameter("seed", record.seed, excluded=True)
-        dynamic.parameter("time profile", record.time_profile, excluded=True)
-        dynamic.parameter("topology", f"{record.topology}, {record.nodes} nodes")
+        for name, value in (
+            ("seed", record.seed),
+            ("time profile", record.time_profile),
+            ("topology", f"{record.topology}, {record.nodes} nodes"),
+        ):
+            dynamic.parameter(name, value, excluded=True)
         self.attach_text("time profile", _profile_table(cluster))
-        for row in record.recoveries:
-            phases = "\n".join(f"{n:10s} {s:8.2f}s" for n, s in row.phases.items())
-            total = "none" if row.seconds is None else f"{row.seconds:.2f}s"
-            self.attach_text(
-                f"recovery of {row.workload}",
-                f"{row.fault}\n{row.outcome}, {total} of {row.within_s:g}s\n\n{phases}",
-            )
+        if record.recoveries:
+            self._attach("recoveries", _recovery_table(record), "CSV")
+        if record.verdict != "pass":
+            self.attach_text("where to look", record.where_to_look())
 
     def attach_text(self, name: str, text: str) -> None:
-        import allure  # noqa: PLC0415 - only where it is active
-
-        allure.attach(text, name=name, attachment_type=allure.attachment_type.TEXT)
+        self._attach(name, text, "TEXT")
 
     def attach_log(self, path: Path) -> None:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - LOG_BYTES_MAX))
             self.attach_text(path.name, file.read().decode(errors="replace"))
+
+    def _attach(self, name: str, text: str, kind: str) -> None:
+        import allure  # noqa: PLC0415 - only where it is active
+
+        allure.attach(
+            text, name=name, attachment_type=getattr(allure.attachment_type, kind)
+        )
 
 
 def active(config: pytest.Config) -> AllureReport:
@@ -79,13 +89,75 @@ def active(config: pytest.Config) -> AllureReport:
     return _Writing() if writing else AllureReport()
 
 
-def write_environment(directory: Path, facts: dict[str, str]) -> None:
+def report_crash(nodeid: str, message: str) -> None:
+    """Write a *broken* result for a test whose process died; called once for each."""
+    from allure_commons import plugin_manager  # noqa: PLC0415 - only where active
+    from allure_commons.model2 import (  # noqa: PLC0415 - as above
+        Label,
+        StatusDetails,
+        TestResult,
+    )
+
+    full_name = full_name_of(nodeid)
+    package = full_name.partition("#")[0]
+    # As allure-pytest has it, so that the result continues the history of the test.
+    case_id = hashlib.md5(full_name.encode(), usedforsecurity=False).hexdigest()
+    now_ms = round(time.time() * 1000)
+    result = TestResult(
+        uuid=str(uuid.uuid4()),
+        name=full_name.rpartition("#")[2] + "".join(nodeid.partition("[")[1:]),
+        fullName=full_name,
+        testCaseId=case_id,
+        status="broken",
+        statusDetails=StatusDetails(message=message),
+        labels=[
+            Label(name="framework", value="pytest"),
+            Label(name="package", value=package),
+            Label(name="suite", value=package.rpartition(".")[2]),
+        ],
+        start=now_ms,
+        stop=now_ms,
+    )
+    plugin_manager.hook.report_result(result=result)
+
+
+def full_name_of(nodeid: str) -> str:
+    """Return the name by which allure-pytest knows a test, without its parameters."""
+    path, *names = nodeid.partition("[")[0].split("::")
+    home = ".".join([path.removesuffix(".py").replace("/", "."), *names[:-1]])
+    return f"{home}#{names[-1]}" if names else home
+
+
+def write_environment(directory: Path, records: Sequence[TestRecord]) -> None:
     """Write `environment.properties`, which Allure shows on its first page."""
+    from pytest_knav import __version__  # noqa: PLC0415 - only used here
+
+    facts = {"pytest-knav": __version__}
+    for name in sorted({name for record in records for name in record.versions}):
+        facts[name] = _joined(record.versions.get(name, "") for record in records)
+    facts["seed"] = _joined(record.seed for record in records)
+    facts["time profile"] = _joined(record.time_profile for record in records)
+    facts["topology"] = _joined(f"{r.topology}, {r.nodes} nodes" for r in records)
     directory.mkdir(parents=True, exist_ok=True)
     lines = [f"{key.replace(' ', '.')}={value}" for key, value in facts.items()]
     (directory / "environment.properties").write_text("\n".join([*lines, ""]))
 
 
+def _joined(values: Iterable[object]) -> str:
+    return "; ".join(sorted({str(value) for value in values if value != ""}))
+
+
 def _profile_table(cluster: Cluster) -> str:
     rows = [("setting", "real", cluster.profile.name), *cluster.profile.table()]
     return "\n".join(f"{a:40s} {b:>10s} {c:>10s}" for a, b, c in rows)
+
+
+def _recovery_table(record: TestRecord) -> str:
+    phases = list(dict.fromkeys(p for row in record.recoveries for p in row.phases))
+    lines = [",".join(["workload", "fault", "outcome", *phases, "total", "limit"])]
+    for row in record.recoveries:
+        figures = [row.phases.get(phase) for phase in phases]
+        cells = [*figures, row.seconds, row.within_s]
+        shown = ["" if cell is None else f"{cell:.2f}" for cell in cells]
+        lines.append(",".join([row.workload, f'"{row.fault}"', row.outcome, *shown]))
+    return "\n".join([*lines, ""])

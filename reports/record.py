@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    import pytest
 
     from pytest_knav.checks.recovery import Recovery
 
@@ -45,6 +50,7 @@ class TestRecord:
     Attributes:
         cluster_s: Seconds until its clean cluster was ready.
         replay: The command that runs it again with the same choices.
+        versions: What it ran on, such as `Kubernetes`.
 
     """
 
@@ -58,6 +64,7 @@ class TestRecord:
     cluster_s: float
     artifacts: str
     replay: str
+    versions: Mapping[str, str] = field(default_factory=dict)
     verdict: str = ""
     faults: tuple[str, ...] = ()
     recoveries: tuple[RecoveryRow, ...] = field(default=())
@@ -88,3 +95,11 @@ class TestRecord:
         rows = tuple(RecoveryRow(**row) for row in data["recoveries"])
         rest = {**data, "recoveries": rows, "faults": tuple(data["faults"])}
         return cls(**rest)
+
+
+def replay_command(item: pytest.Item, arguments: Sequence[str]) -> str:
+    """Return what to type, where this run was started, to run one test again."""
+    home = item.config.invocation_params.dir
+    path = Path(os.path.relpath(item.path, home)).as_posix()
+    test = "::".join([path, *item.nodeid.split("::")[1:]])
+    return " ".join(["pytest", shlex.quote(test), *arguments])

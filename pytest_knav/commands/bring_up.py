@@ -70,7 +70,7 @@ def bring_up(wish: Wish, say: Callable[[str], None]) -> Path:
     )
     _check_name_and_port(wish)
     began = time.monotonic()
-    paths = store.paths(*CONTROL_PLANE, "kubectl")
+    paths = store.paths(*CONTROL_PLANE)
     binaries = Binaries(paths=paths, versions=store.versions())
     kubeconfig = _make(wish, topology, config, binaries, say)
     took_s = time.monotonic() - began

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations
 from typing import Annotated
 
 import typer
 
+from pytest_knav.commands import numbers
 from pytest_knav.errors import BadInput, ClusterError
 
 
@@ -26,9 +27,7 @@ def up(  # noqa: PLR0913 - one a flag
     ] = "knav",
     topology: Annotated[
         str,
-        typer.Option(
-            help="What is simulated.", metavar="NAME", envvar="KNAV_TOPOLOGY"
-        ),
+        typer.Option(help="What is simulated.", metavar="NAME", envvar="KNAV_TOPOLOGY"),
     ] = "dgx-h100",
     nodes: Annotated[
         int | None,
@@ -36,6 +35,7 @@ def up(  # noqa: PLR0913 - one a flag
             help="How many nodes; by default the topology's own number.",
             metavar="N",
             envvar="KNAV_NODES",
+            parser=numbers.whole,
         ),
     ] = None,
     time_profile: Annotated[
@@ -59,8 +59,7 @@ def up(  # noqa: PLR0913 - one a flag
         typer.Option(
             help="The API server's port; by default a free one.",
             metavar="PORT",
-            min=1,
-            max=65535,
+            parser=numbers.port,
         ),
     ] = None,
     assets: Annotated[

@@ -61,6 +61,7 @@ def doctor() -> None:
         statuses = []
         findings.append(Finding(level="bad", subject="assets", text=str(error)))
     findings += _judged(statuses)
+    findings += _clusters()
     findings += _tools()
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
@@ -178,6 +179,18 @@ def _disk(missing: list[AssetStatus]) -> Iterator[Finding]:
     needed = disk.BUILD_BYTES / disk.GIB if building else _DISK_GIB
     free = disk.free_bytes(cache_home()) / disk.GIB
     yield _room(free, needed, "free disk", f"at {cache_home()}")
+
+
+def _clusters() -> Iterator[Finding]:
+    from pytest_knav.control_plane import registry  # noqa: PLC0415 - loads YAML
+
+    dead = registry.dead_clusters()
+    if dead:
+        text = f"left by test runs that died: {', '.join(dead)}"
+        remedy = "knav cluster prune removes them, and so does the next test run"
+        yield Finding(level="slow", subject="clusters", text=f"{text}; {remedy}")
+    else:
+        yield Finding(level="good", subject="clusters", text="none left by dead runs")
 
 
 def _tools() -> Iterator[Finding]:

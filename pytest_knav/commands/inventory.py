@@ -30,7 +30,7 @@ def table() -> list[str]:
 def age(seconds: float) -> str:
     """Return an age in its two largest units: ``3d4h``, ``12m5s``."""
     left = max(0, int(seconds))
-    parts = []
+    parts: list[str] = []
     for unit, size in _UNITS:
         count, left = divmod(left, size)
         if count or parts or size == 1:

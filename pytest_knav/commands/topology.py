@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pytest_knav.commands import numbers
 from pytest_knav.commands.tables import lines_of
 
 
@@ -25,7 +26,7 @@ def list_() -> None:
     """Show every topology at its own size."""
     from pytest_knav.topology import PRESETS, make_topology  # noqa: PLC0415
 
-    rows = [("NAME", "NODES", "RACKS", "GPUS", "SOURCE")]
+    rows: list[tuple[str, ...]] = [("NAME", "NODES", "RACKS", "GPUS", "SOURCE")]
     for name in sorted(PRESETS):
         made = make_topology(name)
         counts = (len(made.nodes), len(made.racks), made.gpus)
@@ -39,7 +40,11 @@ def show(
     name: Annotated[str, typer.Argument(help="A name from knav topology list.")],
     nodes: Annotated[
         int | None,
-        typer.Option(help="How many nodes; by default its own number.", metavar="N"),
+        typer.Option(
+            help="How many nodes; by default its own number.",
+            metavar="N",
+            parser=numbers.whole,
+        ),
     ] = None,
 ) -> None:
     """Show racks, nodes and labels of a topology."""
@@ -53,14 +58,15 @@ def describe(topology: Topology) -> list[str]:
     """Return a topology in words: totals, one node with its labels, the racks."""
     first = topology.nodes[0]
     racks = topology.racks
+    counts = f"{len(topology.nodes)} nodes in {len(racks)} racks, {topology.gpus} GPUs"
+    gpus = f"{first.gpus} {first.gpu_resource}"
+    rest = f"{first.cpus} cpu, {first.memory_gib} GiB memory, at most {first.pods} pods"
     lines = [
-        f"{topology.name}: {len(topology.nodes)} nodes in {len(racks)} racks, "
-        f"{topology.gpus} GPUs",
+        f"{topology.name}: {counts}",
         f"source: {topology.source}",
         "",
         f"a node, such as {first.name}:",
-        f"  {first.gpus} {first.gpu_resource}, {first.cpus} cpu, "
-        f"{first.memory_gib} GiB memory, at most {first.pods} pods",
+        f"  {gpus}, {rest}",
         *(f"  {key}={value}" for key, value in first.labels),
         "",
         "racks:",

@@ -34,8 +34,10 @@ if TYPE_CHECKING:
 
 ETCD_TIMEOUT_S: Final = 5.0
 LAG_WORTH_A_RECORD_S: Final = 0.5
-# A predicate is evaluated at most this often, however fast the records come.
+# A predicate is evaluated at most this often, however fast the records come, and for
+# at most a quarter of the time: it holds the lock that recording needs.
 COALESCE_S: Final = 0.02
+_PREDICATE_SHARE: Final = 3.0
 _RETRY_S: Final = 0.1
 _STOP_TIMEOUT_S: Final = 5.0
 
@@ -189,14 +191,17 @@ class Recorder:
         while True:
             self.check()
             with self._news:
-                left_s = deadline - time.monotonic()
+                asked = time.monotonic()
+                left_s = deadline - asked
                 found = predicate(self.history)
                 if found is not None and found is not False:
                     return found
+                rest_s = _PREDICATE_SHARE * (time.monotonic() - asked)
                 if left_s <= 0:
                     return None
                 self._news.wait(left_s if poll_s is None else min(left_s, poll_s))
-            if self._stopping.wait(min(COALESCE_S, max(left_s, 0.0))):
+            pause_s = min(max(COALESCE_S, rest_s), max(left_s, 0.0))
+            if self._stopping.wait(pause_s):
                 raise HarnessError("the recorder was stopped while it was waited for")
 
     def catch_up(

@@ -126,8 +126,10 @@ class Injector:
         active = self.start(fault, until)
         try:
             yield active
-        finally:
-            self.clear(active)
+        except BaseException as error:
+            self._clear_after(active, error)
+            raise
+        self.clear(active)
 
     def start(self, fault: Fault, until: Until = "signal") -> ActiveFault:
         """Break something until `clear` or the end of the test; else as `inject`."""
@@ -141,8 +143,8 @@ class Injector:
                 self._await(active, "signal", self._signal_of(active))
                 if until == "detected":
                     self._await(active, "detected", self._detected_of(active))
-            except BaseException:
-                self.clear(active)
+            except BaseException as error:
+                self._clear_after(active, error)
                 raise
         return active
 
@@ -180,6 +182,13 @@ class Injector:
                 f"{limit_s:g}s: {self._states(targets)}"
             )
         self._observed(active, seen, "cleared")
+
+    def _clear_after(self, active: ActiveFault, error: BaseException) -> None:
+        """Take a fault back; what the test raised wins over what goes wrong here."""
+        try:
+            self.clear(active)
+        except HarnessError as failure:
+            error.add_note(f"and then the fault could not be taken back: {failure}")
 
     def clear_all(self) -> None:
         """Take back what is still broken, the newest first."""
@@ -220,8 +229,8 @@ class Injector:
         self.active[fault_id] = active
         try:
             self._write(active, fault.changes(self._cluster, targets))
-        except BaseException:
-            self.clear(active)
+        except BaseException as error:
+            self._clear_after(active, error)
             raise
         return active
 

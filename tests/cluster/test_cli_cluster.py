@@ -7,19 +7,17 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
-from pytest_knav.control_plane import processes
+from pytest_knav.control_plane import processes, retrying
 from pytest_knav.control_plane.assets import CONTROL_PLANE, AssetStore
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 KNAV = [sys.executable, "-m", "pytest_knav"]
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
@@ -92,22 +90,19 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     """Return a shell; whatever a failed test leaves is removed."""
     shell = Shell(tmp_path)
     yield shell
-    shell.run(*KNAV, "cluster", "down", "--all")
-    shell.run(*KNAV, "cluster", "prune")
+    if not shell.nothing_is_left():
+        shell.run(*KNAV, "cluster", "down", "--all")
 
 
 @pytest.fixture(scope="module")
 def binaries() -> dict[str, Path]:
     """Return the real binaries."""
-    return AssetStore.from_environment().paths(*CONTROL_PLANE, "kubectl")
+    return AssetStore.from_environment().paths(*CONTROL_PLANE)
 
 
-def until(question: Callable[[], bool], *, timeout_s: float = 60) -> None:
+def until(question: Callable[[], bool]) -> None:
     """Return when the answer is yes; fail when it does not become yes."""
-    deadline = time.monotonic() + timeout_s
-    while not question():
-        assert time.monotonic() < deadline, "nothing happened"
-        psutil.wait_procs([], timeout=0)
+    assert retrying.until(question, timeout_s=60), "it did not happen"
 
 
 def test_a_kept_cluster_serves_kubectl_and_pytest_and_stays(

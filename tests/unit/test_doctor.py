@@ -55,7 +55,7 @@ def test_a_machine_that_must_build_can_run_and_is_told_how_long(
     assert result.exit_code == 0
     assert "about 3 min 50 s of building (127.0.0.1:9 could not be" in result.output
     assert result.output.splitlines()[-1] == (
-        "Tests can run, and the first will wait for about 8 min 10 s of building: "
+        "Tests can run, and the first will wait for about 9 min 10 s of building: "
         "run knav assets install to have that behind you."
     )
 

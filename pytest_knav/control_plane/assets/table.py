@@ -223,6 +223,8 @@ CONTROL_PLANE: Final = (
     "kube-scheduler",
     "kwok",
     "kwokctl",
+    # kwokctl calls it when it makes a cluster.
+    "kubectl",
 )
 ALL: Final = tuple(_BY_NAME)
 

@@ -1,0 +1,347 @@
+"""The command `knav`: what it says, how it exits, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from pytest_knav import __version__, cli
+from pytest_knav.commands import inventory
+from pytest_knav.commands.init import template
+from pytest_knav.control_plane import kwokctl, plane, registry
+from pytest_knav.control_plane.assets import ALL
+from pytest_knav.errors import NotRecovered
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class Said(NamedTuple):
+    """What a command printed and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Knav:
+    """Runs the command in this process."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str) -> Said:
+        """Return what `knav` with these arguments said."""
+        self._monkeypatch.setattr(sys, "argv", ["knav", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = self._capsys.readouterr()
+        return Said(int(ended.value.code or 0), said.out, said.err)
+
+
+@pytest.fixture
+def knav(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Knav]:
+    """Return the command, with a state directory and binaries of its own."""
+    assets = tmp_path / "assets"
+    assets.mkdir()
+    for name in ALL:
+        (assets / name).write_text("")
+        (assets / name).chmod(0o755)
+    for name in ("NODES", "TOPOLOGY", "TIME_PROFILE", "CONTROL_PLANE", "KUBE_VERSION"):
+        monkeypatch.delenv(f"KNAV_{name}", raising=False)
+    monkeypatch.setenv("KNAV_ASSETS", str(assets))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    handler = signal.getsignal(signal.SIGTERM)
+    yield Knav(monkeypatch, capsys)
+    signal.signal(signal.SIGTERM, handler)
+
+
+def claim_dead(name: str) -> registry.ClusterEntry:
+    """Return a cluster whose owner is gone."""
+    entry = registry.claim(name, owned=True)
+    assert entry.owner is not None
+    gone = replace(entry.owner, started=entry.owner.started - 1)
+    registry._write(replace(entry, owner=gone))
+    return entry
+
+
+def test_help_names_every_command(knav: Knav) -> None:
+    """Somebody who knows nothing finds everything."""
+    said = knav("--help")
+
+    assert said.code == 0
+    for command in ("init", "doctor", "assets", "cluster", "topology", "faults"):
+        assert f"\n  {command} " in said.out
+
+
+def test_version_is_the_packages(knav: Knav) -> None:
+    """`--version` says what `pytest_knav.__version__` says."""
+    assert knav("--version") == (0, f"pytest-knav {__version__}\n", "")
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """The Kubernetes client, YAML and pytest are for the commands that need them."""
+    code = (
+        "import sys, pytest_knav.cli; "
+        "print([m for m in ('kubernetes', 'yaml', 'pytest', 'rich', 'urllib3') "
+        "if m in sys.modules])"
+    )
+
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True)
+
+    assert loaded.strip() == "[]"
+
+
+class TestClusterUpRefuses:
+    """What cannot work is said at once, and nothing is left of the attempt."""
+
+    @pytest.fixture(autouse=True)
+    def nothing_is_left(self, knav: Knav) -> Iterator[None]:
+        """Hold that there are no clusters and no reserved ports afterwards."""
+        yield
+        del knav
+        assert registry.entries() == []
+        assert [p.name for p in registry.clusters_home().glob("*")] in ([], [".lock"])
+        ports = registry.clusters_home().parent / "ports"
+        assert [p.name for p in ports.glob("*") if p.name != "lock"] == []
+
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [
+            (["--topology", "dgx"], "topology 'dgx' is unknown: use one of dgx-h100"),
+            (["--nodes", "0"], "nodes=0 is out of range: use 1 to 20000"),
+            (["--nodes", "20001"], "nodes=20001 is out of range"),
+            (["--nodes", "many"], "'many' is not a whole number"),
+            (["--time-profile", "slow"], "use one of fast, real"),
+            (["--control-plane", "x"], "use one of plain, fast"),
+            (["--name", "A_b"], "cluster name 'A_b': use 1 to 40 lower-case"),
+            (["--assets", "/nowhere"], "'/nowhere' does not exist"),
+            (["--port", "0"], "0 is out of range: use 1 to 65535"),
+            (["--kube-version", "one"], "'one'"),
+            (["--nodse", "3"], "No such option: --nodse"),
+        ],
+    )
+    def test_what_is_wrong_by_itself(
+        self, knav: Knav, arguments: list[str], says: str
+    ) -> None:
+        """The message shows the value and what is allowed; the exit code is 2."""
+        said = knav("cluster", "up", *arguments)
+
+        assert (said.code, said.out) == (2, "")
+        assert says in said.err
+
+    def test_a_port_in_use(self, knav: Knav) -> None:
+        """Another program listens there."""
+        with socket.socket() as busy:
+            busy.bind(("127.0.0.1", 0))
+            busy.listen()
+            port = busy.getsockname()[1]
+            said = knav("cluster", "up", "--port", str(port))
+
+        assert said.code == 1
+        assert f"knav: port {port} is in use on 127.0.0.1" in said.err
+
+    def test_too_little_disk(self, knav: Knav, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is said how much there is, how much is needed, and what to do."""
+        monkeypatch.setattr(plane, "FREE_SPACE_BYTES", 2**60)
+
+        said = knav("cluster", "up")
+
+        assert said.code == 1
+        assert "make room, or set XDG_STATE_HOME" in said.err
+
+    def test_ctrl_c(self, knav: Knav, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whenever it comes."""
+
+        def interrupted(*_arguments: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(kwokctl.Kwokctl, "check_version", interrupted)
+
+        said = knav("cluster", "up")
+
+        assert (said.code, said.out) == (130, "")
+
+
+def test_up_refuses_a_name_that_is_taken(knav: Knav) -> None:
+    """The cluster that has it stays."""
+    registry.claim("mine", owned=False)
+
+    said = knav("cluster", "up", "--name", "mine")
+
+    assert said.code == 1
+    assert "cluster 'mine' exists already: `knav cluster down mine`" in said.err
+    assert [entry.name for entry in registry.entries()] == ["mine"]
+
+
+def test_list_says_that_there_is_nothing(knav: Knav) -> None:
+    """An empty list is a sentence, not a header."""
+    assert knav("cluster", "list").out == "no clusters; `knav cluster up` makes one\n"
+
+
+def test_list_tells_the_states_apart(knav: Knav) -> None:
+    """A cluster without processes is stopped, one without owner is dead."""
+    registry.claim("kept", owned=False)
+    claim_dead("lost")
+
+    header, *rows = [line.split() for line in knav("cluster", "list").out.splitlines()]
+
+    assert header[:4] == ["NAME", "AGE", "STATE", "NODES"]
+    assert [(row[0], row[2]) for row in rows] == [("kept", "stopped"), ("lost", "dead")]
+    assert rows[0][-1] == "kept"
+
+
+def test_prune_removes_the_dead_alone(knav: Knav) -> None:
+    """Kept clusters and those of running tests stay, and it says what went."""
+    registry.claim("kept", owned=False)
+    registry.claim("busy", owned=True)
+    claim_dead("lost")
+
+    said = knav("cluster", "prune")
+
+    assert said.out == "removed lost\n"
+    assert {entry.name for entry in registry.entries()} == {"kept", "busy"}
+    assert knav("cluster", "prune").out == "nothing to remove\n"
+
+
+def test_doctor_tells_of_dead_clusters(knav: Knav) -> None:
+    """And how to be rid of them; no test is stopped by them."""
+    claim_dead("lost")
+
+    said = knav("doctor")
+
+    assert ".." in said.out
+    assert "left by test runs that died: lost; knav cluster prune" in said.out
+
+
+def test_down_all_spares_running_tests(knav: Knav) -> None:
+    """A cluster whose owner lives goes only by name."""
+    registry.claim("kept", owned=False)
+    registry.claim("busy", owned=True)
+    claim_dead("lost")
+
+    said = knav("cluster", "down", "--all")
+
+    assert said.out == "removed kept\nremoved lost\n"
+    assert [entry.name for entry in registry.entries()] == ["busy"]
+    assert knav("cluster", "down", "busy").out == "removed busy\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["a", "--all"]])
+def test_down_wants_names_or_all(knav: Knav, arguments: list[str]) -> None:
+    """Neither and both are refused, with exit code 2."""
+    said = knav("cluster", "down", *arguments)
+
+    assert said.code == 2
+    assert "name the clusters to end, or give --all" in said.err
+
+
+@pytest.mark.parametrize("command", ["down", "kubeconfig"])
+def test_an_unknown_cluster_is_named_with_those_that_exist(
+    knav: Knav, command: str
+) -> None:
+    """Typing errors are seen at once."""
+    registry.claim("mine", owned=False)
+
+    said = knav("cluster", command, "yours")
+
+    assert (said.code, said.out) == (1, "")
+    assert said.err == "knav: no cluster 'yours' here; there are: mine\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "0s"), (59.9, "59s"), (61, "1m1s"), (3_600, "1h0m"), (90_061, "1d1h")],
+)
+def test_ages_have_two_units(seconds: float, shown: str) -> None:
+    """Enough to tell clusters apart."""
+    assert inventory.age(seconds) == shown
+
+
+def test_topology_show_takes_a_size(knav: Knav) -> None:
+    """And says what a node has and where it stands."""
+    said = knav("topology", "show", "dgx-h100", "--nodes", "6")
+
+    assert said.out.startswith("dgx-h100: 6 nodes in 2 racks, 48 GPUs\n")
+    assert "rack-001: dgx-h100-0004 to dgx-h100-0005 (2)" in said.out
+
+
+def test_topology_list_shows_the_preset(knav: Knav) -> None:
+    """With its own size."""
+    rows = [line.split() for line in knav("topology", "list").out.splitlines()]
+
+    assert ["dgx-h100", "32", "8", "256"] in [row[:4] for row in rows]
+
+
+def test_faults_list_and_show(knav: Knav) -> None:
+    """Each fault says what a green test with it does not certify."""
+    assert "NodeCrash  node" in knav("faults", "list").out
+
+    said = knav("faults", "show", "NodeCrash")
+
+    assert said.out.startswith("NodeCrash(target)\n")
+    assert "Does not certify:" in said.out
+
+
+def test_an_unknown_fault_is_told_the_known_ones(knav: Knav) -> None:
+    """With exit code 2."""
+    said = knav("faults", "show", "Fire")
+
+    assert said.code == 2
+    assert said.err.startswith("knav: fault 'Fire' is unknown: use one of ")
+
+
+def test_init_writes_a_test_file_and_says_how_to_run_it(
+    knav: Knav, tmp_path: Path
+) -> None:
+    """The folder is made, and the file compiles."""
+    target = tmp_path / "new" / "test_chaos.py"
+
+    said = knav("init", str(target.parent))
+
+    compile(target.read_text(), str(target), "exec")
+    assert f"run it:  cd {target.parent} && pytest -m chaos" in said.out
+
+
+def test_init_overwrites_only_when_told_to(knav: Knav, tmp_path: Path) -> None:
+    """A file of the user is worth more than ours."""
+    target = tmp_path / "test_chaos.py"
+    target.write_text("mine")
+
+    said = knav("init", str(tmp_path))
+
+    assert (said.code, target.read_text()) == (2, "mine")
+    assert "overwrite it with --force" in said.err
+    assert knav("init", str(tmp_path), "--force").code == 0
+    assert target.read_text() == template()
+
+
+def test_a_file_error_is_one_line(knav: Knav, tmp_path: Path) -> None:
+    """Not a traceback."""
+    (tmp_path / "file").write_text("")
+
+    said = knav("init", str(tmp_path / "file" / "sub"))
+
+    assert said.code == 1
+    assert said.err.count("\n") == 1
+    assert "Not a directory" in said.err
+
+
+def test_the_template_names_the_error_that_it_promises() -> None:
+    """The red example tells what will be seen."""
+    assert f"`{NotRecovered.__name__}`" in template()
