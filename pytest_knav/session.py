@@ -246,8 +246,7 @@ class KnavSession:
         if directory and self.tally.used:
             from pytest_knav.reports import allure_report  # noqa: PLC0415 - if used
 
-            records = self.tally.records()
-            allure_report.write_environment(Path(directory), records)
+            allure_report.write_environment(Path(directory), self.tally.records())
 
     def summary(self, reporter: TerminalReporter) -> None:
         """Print the table of this run's tests."""

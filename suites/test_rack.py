@@ -20,13 +20,14 @@ def test_work_survives_the_loss_of_a_rack(cluster: Cluster, chaos: Chaos) -> Non
     service = cluster.submit(Deployment("serve", replicas=8, gpus_per_pod=8))
     job = cluster.submit(Job("train", completions=16, gpus_per_pod=8))
     cluster.wait_for(service.running, job.running, timeout="60s")
-    shared = next(name for name in job.nodes if cluster.node(name).rack)
+    racks = {name: cluster.node(name).rack for name in (*service.nodes, *job.nodes)}
+    shared = {racks[name] for name in service.nodes} & {racks[n] for n in job.nodes}
+    victim = next(name for name, rack in sorted(racks.items()) if rack in shared)
 
-    with chaos.inject(NodeCrash(rack_of(shared))) as fault:
+    with chaos.inject(NodeCrash(rack_of(victim))) as fault:
         of_job = chaos.expect.recovered(job, since=fault, within="90s")
-        cluster.wait_for(service.running, timeout="90s")
-
-        assert set(service.nodes).isdisjoint(fault.targets)
+        of_service = chaos.expect.recovered(service, since=fault, within="90s")
 
     assert len(fault.targets) == 4
     assert of_job.nodes.isdisjoint(fault.targets)
+    assert of_service.nodes.isdisjoint(fault.targets)
