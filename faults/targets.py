@@ -109,7 +109,9 @@ def node_of(placed: Placed, index: int | None = None) -> Target:
         if not nodes:
             return ()
         if index is None:
-            return (choose.choice(sorted(set(nodes))),)
+            # By member, not by name: schedulers break ties at random, so the same
+            # member is the closest that a seed can come to the same target.
+            return (choose.choice(nodes),)
         if not -len(nodes) <= index < len(nodes):
             raise BadInput(
                 f"node_of({label}, index={index}): it has {len(nodes)} pods on nodes"
@@ -132,7 +134,7 @@ def rack_of(where: Placed | str) -> Target:
     label = where if isinstance(where, str) else _label(where)
 
     def resolver(world: World, choose: random.Random) -> tuple[str, ...]:
-        names = [where] if isinstance(where, str) else sorted(set(where.nodes))
+        names = [where] if isinstance(where, str) else where.nodes
         if not names:
             return ()
         chosen = choose.choice(names)

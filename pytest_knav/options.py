@@ -223,7 +223,10 @@ def add_options(parser: pytest.Parser) -> None:
             option.flag, dest=option.ini, default=None, metavar=option.metavar,
             help=option.help + note,
         )  # fmt: skip
-        parser.addini(option.ini, help=option.help, type="string", default=None)
+        if option.parse in {int, _nodes}:
+            parser.addini(option.ini, help=option.help, type="int", default=None)
+        else:
+            parser.addini(option.ini, help=option.help, type="string", default=None)
 
 
 def read_settings(config: pytest.Config, *, fresh_seed: int) -> Settings:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,18 +33,18 @@ RECORD: pytest.StashKey[TestRecord] = pytest.StashKey()
 ENDED: pytest.StashKey[bool] = pytest.StashKey()
 
 
-@dataclass(slots=True)
 class KnavSession:
     """The state of one session; kept in `config.stash`, never in a global."""
 
-    config: pytest.Config
-    tally: Tally = field(default_factory=Tally)
-    _settings: Settings | None = None
-    _manager: ClusterManager | None = None
-    _run_id: str = ""
-    _made: bool = False
-    _shadows: set[tuple[str, str]] = field(default_factory=set)
-    _refused: list[str] = field(default_factory=list)
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.tally = Tally()
+        self._settings: Settings | None = None
+        self._manager: ClusterManager | None = None
+        self._run_id = ""
+        self._made = False
+        self._shadows: set[tuple[str, str]] = set()
+        self._refused: list[str] = []
 
     @property
     def settings(self) -> Settings:

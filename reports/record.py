@@ -38,7 +38,7 @@ class RecoveryRow:
             outcome=recovery.outcome,
             within_s=recovery.within_s,
             seconds=recovery.seconds if recovered else None,
-            phases=recovery.phases if recovered else {},
+            phases=recovery.slowest_phases,
         )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pytest_knav.checks.recovery import MemberRecovery, Recovery, judge_recovery
+from pytest_knav.checks.following import FaultSpan, MemberRecovery
+from pytest_knav.checks.recovery import Recovery, judge_recovery
 from pytest_knav.checks.verdict import Verdict
 
 
-__all__ = ["MemberRecovery", "Recovery", "Verdict", "judge_recovery"]
+__all__ = ["FaultSpan", "MemberRecovery", "Recovery", "Verdict", "judge_recovery"]

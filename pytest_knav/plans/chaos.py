@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytest_knav.checks.recovery import FaultSpan
+from pytest_knav.checks.following import FaultSpan
 from pytest_knav.control_plane import changes as changing
 from pytest_knav.errors import BadInput, HarnessError, InjectionNotObserved
 from pytest_knav.history.record import FAULT

@@ -98,6 +98,13 @@ class Subject:
             owner=owner,
         )
 
+    def pod(self, view: View, uid: str) -> PodInfo | None:
+        """Return one of the workload's pods; None when it is gone or not its own."""
+        found = view.of("Pod").get(uid)
+        if found is None or not self.selector.matches(found):
+            return None
+        return self.selector.info(found)
+
     def describe(self, view: View) -> str:
         """Return how many pods are in which state, and who is missing."""
         members = self.members(view)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 WORKLOAD_LABEL = "pytest-knav/workload"
+# Pods that are gone are forgotten once there are so many of them.
+_FORGOTTEN_AT = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +89,26 @@ class PodSelector:
 
     namespace: str
     labels: tuple[tuple[str, str], ...]
+    # States of a history are shared and never change, so what was read of one stays
+    # true: with 10,000 pods this is most of the cost of asking again.
+    _known: dict[str, tuple[Mapping[str, Any], PodInfo]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def select(self, pods: Iterable[Mapping[str, Any]]) -> list[PodInfo]:
         """Return the pods that belong, oldest first."""
-        chosen = [pod_info(pod) for pod in pods if self.matches(pod)]
+        chosen = [self.info(pod) for pod in pods if self.matches(pod)]
+        if len(self._known) > 2 * len(chosen) + _FORGOTTEN_AT:
+            self._known.clear()
         return sorted(chosen, key=lambda p: (p.created, p.uid))
+
+    def info(self, pod: Mapping[str, Any]) -> PodInfo:
+        """Return what matters of a Pod object."""
+        uid = pod["metadata"]["uid"]
+        known = self._known.get(uid)
+        if known is None or known[0] is not pod:
+            known = self._known[uid] = (pod, pod_info(pod))
+        return known[1]
 
     def matches(self, pod: Mapping[str, Any]) -> bool:
         """Return whether a Pod object belongs."""

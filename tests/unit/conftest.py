@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pytest_knav.checks.recovery import FaultSpan
+from pytest_knav.checks.following import FaultSpan
 from pytest_knav.history import History, Record
 from pytest_knav.history.merge import merge_diff
 from pytest_knav.history.record import FAULT, GAP, WATCH
