@@ -21,7 +21,7 @@ from pytest_knav.homes import state_home
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 FIRST_PORT = 15_000
 _EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -82,6 +82,13 @@ def release(owner: str) -> None:
     """Give back every port of an owner; harmless when there is none."""
     for path in _directory().glob("*"):
         if path.is_file() and path.name.isdigit() and _owner_of(path) == owner:
+            path.unlink(missing_ok=True)
+
+
+def release_others(owners: Collection[str]) -> None:
+    """Give back every port whose owner is none of these."""
+    for path in _directory().glob("*"):
+        if path.name.isdigit() and _owner_of(path) not in owners:
             path.unlink(missing_ok=True)
 
 

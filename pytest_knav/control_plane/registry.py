@@ -124,7 +124,7 @@ def update(entry: ClusterEntry, *, key: str, description: str) -> ClusterEntry:
 
 def entries() -> list[ClusterEntry]:
     """Return every cluster of this user on this machine, oldest first."""
-    found = [_read(path) for path in clusters_home().glob(f"*/{_ENTRY}")]
+    found = [_read(path) for path in clusters_home().glob(f"[!.]*/{_ENTRY}")]
     return sorted(
         (entry for entry in found if entry is not None), key=lambda e: e.created
     )
@@ -152,12 +152,17 @@ def dead_clusters() -> list[str]:
 
 
 def prune() -> list[str]:
-    """Remove the dead clusters and nothing else; return their names."""
+    """
+    Remove the dead clusters and nothing else; return their names.
+
+    What a killed `claim` or `remove` has left half done is finished as well.
+    """
     removed = []
     for entry in entries():
         if entry.dead:
             remove(entry)
             removed.append(entry.name)
+    _finish_removals()
     return removed
 
 
@@ -172,19 +177,42 @@ def remove(entry: ClusterEntry) -> None:
         ClusterError: A process did not end.
 
     """
-    _end_processes(entry)
+    _end_processes(entry.directory)
     with _locked():
-        doomed = clusters_home() / f".{entry.name}-{secrets.token_hex(4)}"
         try:
-            entry.directory.rename(doomed)
+            doomed = _doom(entry.directory)
         except FileNotFoundError:
             return
     # Whatever a kwokctl started in between is found by the old path; now that the
     # path is gone, nothing new can start from it.
-    _end_processes(entry)
+    _end_processes(entry.directory)
     processes.reap()
     ports.release(entry.name)
     shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _finish_removals() -> None:
+    home = clusters_home()
+    with _locked():
+        # A claim is made under this lock, so a directory without an entry is what a
+        # killed one left, and a port whose owner has no directory belongs to nobody.
+        for directory in home.glob("[!.]*"):
+            if not (directory / _ENTRY).exists():
+                _doom(directory)
+        alive = {directory.name for directory in home.glob("[!.]*")}
+        doomed = [path for path in home.glob(".*") if path.is_dir()]
+        for path in doomed:
+            name = path.name[1:].rpartition("-")[0]
+            if name not in alive:
+                _end_processes(home / name)
+        ports.release_others(alive)
+    for path in doomed:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _doom(directory: Path) -> Path:
+    doomed = directory.with_name(f".{directory.name}-{secrets.token_hex(4)}")
+    return directory.rename(doomed)
 
 
 def _check_spelling(name: str) -> None:
@@ -202,12 +230,12 @@ def _check_new(name: str) -> None:
         )
 
 
-def _end_processes(entry: ClusterEntry) -> None:
-    for pid in processes.of_directory(entry.directory):
+def _end_processes(directory: Path) -> None:
+    for pid in processes.of_directory(directory):
         identity = ProcessIdentity.of(pid)
         if identity is not None and not processes.end(identity):
             raise ClusterError(
-                f"process {pid} of cluster {entry.name!r} does not end: "
+                f"process {pid} of cluster {directory.name!r} does not end: "
                 f"look at it with `ps -fp {pid}`"
             )
 

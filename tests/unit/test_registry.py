@@ -103,6 +103,22 @@ class TestRegistry:
         assert removed == ["dead"]
         assert {e.name for e in registry.entries()} == {"mine", "users", "live"}
 
+    def test_what_a_kill_left_half_done_is_finished(self, state: Path) -> None:
+        """A claim without an entry, a removal without an end, ports of nobody."""
+        registry.claim("mine", owned=True)
+        kept = ports.reserve("mine", 2)
+        lost = ports.reserve("gone", 2)
+        (state / "clusters" / "half-claimed").mkdir()
+        (state / "clusters" / ".half-removed-12ab34cd" / "kwok").mkdir(parents=True)
+
+        removed = registry.prune()
+
+        left = {path.name for path in (state / "clusters").iterdir()}
+        assert removed == []
+        assert left == {"mine", ".lock"}
+        assert all((state / "ports" / str(port)).exists() for port in kept)
+        assert not any((state / "ports" / str(port)).exists() for port in lost)
+
     def test_a_reused_pid_is_not_its_owner(self) -> None:
         """A pid with another start time is another process."""
         entry = registry.claim("one", owned=True)
