@@ -96,6 +96,24 @@ def test_a_fault_is_undone_when_the_block_fails(cluster: Cluster, chaos: Chaos) 
     assert journal.pending() == []
 
 
+def test_what_the_test_raised_wins_over_a_failed_undo(
+    cluster: Cluster, chaos: Chaos
+) -> None:
+    """Without an API server nothing can be undone: a note, and the journal, say so."""
+
+    def without_a_server() -> None:
+        with chaos.inject(NodeCrash(NODE)):
+            cluster.component("apiserver").kill()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as error:
+        without_a_server()
+
+    journal = Journal(cluster.plane.entry.directory / JOURNAL_FILE)
+    assert "could not be taken back" in error.value.__notes__[0]
+    assert len(journal.pending()) == 1
+
+
 def test_a_killed_runs_fault_is_undone_by_its_journal(cluster: Cluster) -> None:
     """A process breaks a node and is killed; the journal brings the node back."""
     script = f"""
