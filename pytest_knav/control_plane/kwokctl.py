@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from pytest_knav.control_plane.profiles import RENEW_FRACTION
 from pytest_knav.errors import ClusterError
 
 
@@ -309,12 +308,3 @@ def _last_words(stderr: str) -> str:
         detail = parsed.get("err", "")
         words.append(" ".join(str(p) for p in (parsed.get("msg", ""), detail) if p))
     return "; ".join(words) or "it printed nothing"
-
-
-__all__ = [
-    "COMPONENTS",
-    "KUBELET_LABEL",
-    "KUBELET_RUNNING",
-    "RENEW_FRACTION",
-    "Kwokctl",
-]
