@@ -150,13 +150,7 @@ class Heartbeat:
 
         """
         before = time.monotonic()
-        body = _lease()
-        try:
-            written = self._transport.patch(f"{_LEASES}/{NAME}", body)
-        except ApiError as error:
-            if error.status != 404:
-                raise
-            written = self._transport.create(_LEASES, body)
+        written = self._write(_lease())
         revision = int(written["metadata"]["resourceVersion"])
         lag = self.lag.wrote(revision, before=before, after=time.monotonic())
         if lag is not None:
@@ -171,6 +165,21 @@ class Heartbeat:
             lag = self.lag.saw(change.record.revision, change.record.monotonic)
             if lag is not None:
                 self._report(lag)
+
+    def _write(self, body: JsonObject) -> JsonObject:
+        path = f"{_LEASES}/{NAME}"
+        try:
+            return self._transport.patch(path, body)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+        try:
+            return self._transport.create(_LEASES, body)
+        except ApiError as error:
+            # The thread and a `catch_up` may both find the Lease missing.
+            if error.status != 409:
+                raise
+        return self._transport.patch(path, body)
 
     def _run(self) -> None:
         while not self._stopping.wait(INTERVAL_S):
