@@ -24,6 +24,8 @@ LOG_BYTES_MAX = 512_000
 class AllureReport:
     """The running test's report; does nothing where there is none."""
 
+    writing = False
+
     def step(self, title: str) -> AbstractContextManager[object]:
         """Return a context that is a step of the report."""
         del title
@@ -40,6 +42,8 @@ class AllureReport:
 
 
 class _Writing(AllureReport):
+    writing = True
+
     def step(self, title: str) -> AbstractContextManager[object]:
         import allure  # noqa: PLC0415 - only where it is active
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_knav.control_plane import registry
-from pytest_knav.control_plane.assets import CONTROL_PLANE, AssetStore, StreamProgress
+from pytest_knav.control_plane.assets import AssetStore, StreamProgress
 from pytest_knav.control_plane.config import make_config
 from pytest_knav.control_plane.plane import Binaries, ControlPlane
 
@@ -129,8 +129,7 @@ def collect(folder: Path, *options: str, **variables: str) -> float:
 def bench_clusters() -> list[str]:
     """Return the table of cluster starts."""
     store = AssetStore.from_environment(progress=StreamProgress(sys.stderr))
-    paths = store.paths(*CONTROL_PLANE)
-    binaries = Binaries(paths=paths, versions=store.versions())
+    binaries = Binaries.of(store)
     with tempfile.TemporaryDirectory(prefix="knav-bench-") as directory:
         workdir = Path(directory)
         times = alternate(

@@ -119,10 +119,9 @@ class Follower:
         self._fault = fault
         self._kinds = {"Pod", "Node", *running.kinds}
         self.nodes: frozenset[str] = frozenset()
-        self.last_state = ""
-        before = subject.members(
-            view_at(history, fault.started_revision, self._kinds)
-        ).pods
+        self._view = view_at(history, fault.started_revision, self._kinds)
+        self.last_state = subject.describe(self._view)
+        before = subject.members(self._view).pods
         self._known = {pod.uid for pod in before}
         self.affected = [
             Track(pod) for pod in before if pod.live and pod.node in fault.nodes
@@ -135,13 +134,16 @@ class Follower:
         return any(m in track.moments for track in self.affected for m in moments)
 
     def follow(self, stable_for_s: float, now_s: float) -> float | None:
-        """Return since when the workload is whole for good, if it is, by `now_s`."""
+        """
+        Return since when the workload is whole for good, if it is, by `now_s`.
+
+        To be called once.
+        """
         whole_since: float | None = None
         if not self.affected:
             return None
-        revision = self._fault.started_revision
-        view = view_at(self._history, revision, self._kinds)
-        for record, view in walk(self._history, revision, self._kinds):
+        view, revision = self._view, self._fault.started_revision
+        for record, _ in walk(self._history, revision, self._kinds, view):
             at = record.monotonic
             if whole_since is not None and at - whole_since >= stable_for_s:
                 return whole_since

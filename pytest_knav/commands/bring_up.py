@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_knav.control_plane import ports, registry
-from pytest_knav.control_plane.assets import CONTROL_PLANE, AssetStore, StreamProgress
+from pytest_knav.control_plane.assets import AssetStore, StreamProgress
 from pytest_knav.control_plane.cluster import Cluster
 from pytest_knav.control_plane.config import make_config
 from pytest_knav.control_plane.plane import Binaries, ControlPlane
@@ -70,9 +70,7 @@ def bring_up(wish: Wish, say: Callable[[str], None]) -> Path:
     )
     _check_name_and_port(wish)
     began = time.monotonic()
-    paths = store.paths(*CONTROL_PLANE)
-    binaries = Binaries(paths=paths, versions=store.versions())
-    kubeconfig = _make(wish, topology, config, binaries, say)
+    kubeconfig = _make(wish, topology, config, Binaries.of(store), say)
     took_s = time.monotonic() - began
     say(f"cluster {wish.name!r} is up after {took_s:.1f}s")
     return kubeconfig

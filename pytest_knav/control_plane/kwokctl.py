@@ -222,7 +222,7 @@ def read_back(commands: Mapping[str, list[str]], profile: TimeProfile) -> list[s
     return [
         f"{component} runs with --{flag}={found}, the profile says {value}"
         for (component, flag), value in wanted.items()
-        if not _same(found := _flag(commands.get(component, []), flag), value)
+        if not _same(found := flag_value(commands.get(component, []), flag), value)
     ]
 
 
@@ -284,7 +284,8 @@ def speed_environment(config: ClusterConfig) -> dict[str, str]:
     return {"GOGC": "800", "GOMEMLIMIT": "2GiB"}
 
 
-def _flag(command: list[str], flag: str) -> str | None:
+def flag_value(command: list[str], flag: str) -> str | None:
+    """Return what a flag is set to in a command; the last one wins."""
     values = [a.partition("=")[2] for a in command if a.startswith(f"--{flag}=")]
     return values[-1] if values else None
 

@@ -13,6 +13,7 @@ import yaml
 
 from pytest_knav.control_plane import kwokctl, ports, registry, retrying
 from pytest_knav.control_plane.api import Api, ApiRefusedError, read_kubeconfig
+from pytest_knav.control_plane.assets import CONTROL_PLANE
 from pytest_knav.control_plane.components import Component, component_name
 from pytest_knav.control_plane.kwokctl import Kwokctl
 from pytest_knav.control_plane.profiles import TimeProfile
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from pytest_knav.control_plane.assets import AssetStore
     from pytest_knav.control_plane.config import ClusterConfig
     from pytest_knav.control_plane.registry import ClusterEntry
 
@@ -40,6 +42,11 @@ class Binaries:
 
     paths: Mapping[str, Path]
     versions: Mapping[str, str]
+
+    @classmethod
+    def of(cls, store: AssetStore) -> Binaries:
+        """Return those of a store; what is missing is fetched or built."""
+        return cls(paths=store.paths(*CONTROL_PLANE), versions=store.versions())
 
 
 class ControlPlane:
@@ -211,21 +218,12 @@ class ControlPlane:
         kwok = self.component("kwok")
         kwok.wait_started()
         kwok.kill()
-        if not retrying.until(self.api.ready, timeout_s=READY_TIMEOUT_S):
-            self.component("kube-apiserver").wait_healthy(timeout=1.0)
+        self.component("kube-apiserver").wait_healthy(timeout=READY_TIMEOUT_S)
         self._apply_stages()
         kwok.start()
         self._sign()
-        self._wait_ready()
-
-    def _wait_ready(self) -> None:
         for component in self.components.values():
             component.wait_healthy(timeout=READY_TIMEOUT_S)
-        if not retrying.until(self.api.ready, timeout_s=READY_TIMEOUT_S):
-            raise ClusterError(
-                f"the API server at {self.endpoint.server} is not ready after "
-                f"{READY_TIMEOUT_S:g}s"
-            )
 
     def _check_profile(self, config: ClusterConfig) -> None:
         differences = kwokctl.read_back(self.commands(), config.profile)
@@ -293,15 +291,15 @@ def attach_by_kubeconfig(path: Path) -> ControlPlane:
 
 
 def _reserve(owner: str, port: int | None) -> dict[str, int]:
-    if port is None:
-        return dict(zip(kwokctl.PORT_NAMES, ports.reserve(owner, 6), strict=True))
-    ports.reserve_exactly(owner, port)
-    others = ports.reserve(owner, len(kwokctl.PORT_NAMES) - 1)
-    return dict(zip(kwokctl.PORT_NAMES, [port, *others], strict=True))
+    chosen = []
+    if port is not None:
+        ports.reserve_exactly(owner, port)
+        chosen.append(port)
+    chosen += ports.reserve(owner, len(kwokctl.PORT_NAMES) - len(chosen))
+    return dict(zip(kwokctl.PORT_NAMES, chosen, strict=True))
 
 
 def _check_space() -> None:
-
     home = registry.clusters_home()
     free = shutil.disk_usage(home).free
     if free < FREE_SPACE_BYTES:

@@ -100,17 +100,12 @@ def end(identity: ProcessIdentity, *, grace_s: float = 0.0) -> bool:
 
     Returns whether it is gone. A process held by SIGSTOP is killed like any other.
     """
-    if grace_s and _signal(identity, signal.SIGTERM):
-        _signal(identity, signal.SIGCONT)
+    if grace_s and send(identity, signal.SIGTERM):
+        send(identity, signal.SIGCONT)
         if _wait_gone(identity, grace_s):
             return True
-    _signal(identity, signal.SIGKILL)
+    send(identity, signal.SIGKILL)
     return _wait_gone(identity, 10.0)
-
-
-def send(identity: ProcessIdentity, number: signal.Signals) -> bool:
-    """Send a signal to this very process; return whether it was there to get it."""
-    return _signal(identity, number)
 
 
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -141,7 +136,8 @@ def reap() -> None:
             del _children[pid]
 
 
-def _signal(identity: ProcessIdentity, number: signal.Signals) -> bool:
+def send(identity: ProcessIdentity, number: signal.Signals) -> bool:
+    """Send a signal to this very process; return whether it was there to get it."""
     if not identity.alive:
         return False
     try:

@@ -85,18 +85,22 @@ def latest_view(history: History, kinds: Collection[str]) -> View:
 
 
 def walk(
-    history: History, since_revision: int, kinds: Collection[str]
+    history: History,
+    since_revision: int,
+    kinds: Collection[str],
+    view: View | None = None,
 ) -> Iterator[tuple[Record, View]]:
     """
     Yield each record after a revision with the cluster as the record left it.
 
-    The view is one object that changes from step to step.
+    The view is one object that changes from step to step: `view`, where the caller has
+    what `view_at` returned for the same revision and kinds.
 
     Raises:
         Inconclusive: The state at `since_revision` is not known.
 
     """
-    view = view_at(history, since_revision, kinds)
+    view = view_at(history, since_revision, kinds) if view is None else view
     for record, after in history.replay(since_revision, {*kinds, FAULT}):
         if record.kind == FAULT:
             # What stands at the very beginning is in the view already.
@@ -143,11 +147,10 @@ def intervals(
 
     """
     kinds = condition.kinds
-    began = (
-        since_s if condition.holds(view_at(history, since_revision, kinds)) else None
-    )
+    view = view_at(history, since_revision, kinds)
+    began = since_s if condition.holds(view) else None
     found: list[Interval] = []
-    for record, view in walk(history, since_revision, kinds):
+    for record, _ in walk(history, since_revision, kinds, view):
         holds = condition.holds(view)
         if holds and began is None:
             began = max(record.monotonic, since_s)

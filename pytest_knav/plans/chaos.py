@@ -61,7 +61,6 @@ class ActiveFault:
     nodes: frozenset[str]
     undo: Sequence[Change]
     started_at: Moment
-    cleared_at: Moment | None = None
     signals: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -101,7 +100,6 @@ class Injector:
         observer: Callable[[str, ActiveFault], None] = lambda _event, _fault: None,
     ) -> None:
         self.active: dict[str, ActiveFault] = {}
-        self.past: list[ActiveFault] = []
         self._cluster = cluster
         self._seed = seed
         self._observer = observer
@@ -138,8 +136,9 @@ class Injector:
         self._cluster.plane.check_ours()
         self._cluster.catch_up()
         with self._cluster.step(f"inject {fault.name} until {until}"):
-            active = self._begin(fault)
+            active = self._intend(fault)
             try:
+                self._write(active)
                 self._await(active, "signal", self._signal_of(active))
                 if until == "detected":
                     self._await(active, "detected", self._detected_of(active))
@@ -166,8 +165,7 @@ class Injector:
         cleared_s = time.monotonic()
         changing.undo(self._cluster.plane.api, active.undo)
         self._journal.cleared(active.id)
-        active.cleared_at = self._note("CLEARED", active, {})
-        self.past.append(active)
+        self._note("CLEARED", active, {})
         self._observer("cleared", active)
         fault, targets = active.fault, sorted(active.targets)
         limit_s = fault.timeouts_s(self._cluster)["cleared"]
@@ -201,7 +199,8 @@ class Injector:
         if errors:
             raise HarnessError("; ".join(errors))
 
-    def _begin(self, fault: Fault) -> ActiveFault:
+    def _intend(self, fault: Fault) -> ActiveFault:
+        """Choose the targets and write the undo down; nothing is changed yet."""
         self._step += 1
         # Not for secrets: the same seed and step must choose the same targets.
         choose = random.Random(f"{self._seed}:{self._step}")  # noqa: S311
@@ -227,14 +226,9 @@ class Injector:
             started_at=begun,
         )
         self.active[fault_id] = active
-        try:
-            self._write(active, fault.changes(self._cluster, targets))
-        except BaseException as error:
-            self._clear_after(active, error)
-            raise
         return active
 
-    def _write(self, active: ActiveFault, changes: Sequence[Change]) -> None:
+    def _write(self, active: ActiveFault) -> None:
         begun = active.started_at
         payload = {
             "fault": active.fault.describe(),
@@ -242,6 +236,7 @@ class Injector:
             "nodes": sorted(active.nodes),
             "started_s": begun.monotonic_s,
         }
+        changes = active.fault.changes(self._cluster, sorted(active.targets))
         self._note("INJECTING", active, payload)
         revisions = changing.apply(self._cluster.plane.api, changes)
         first = min(revisions, default=begun.revision)

@@ -41,10 +41,7 @@ class Handle:
         self.workload = workload
         self.subject = subject_of(workload)
         self._history = history
-        ready: Callable[[Members], bool] = conditions.is_running
-        if isinstance(workload, Manifest) and callable(workload.ready):
-            ready = _by_function(workload)
-        self.running = self._condition("running", ready)
+        self.running = self._condition("running", _running_test(workload))
         self.finished = self._condition("finished", conditions.is_finished)
         self.failed = self._condition("failed", conditions.has_failed)
         self.pending = self._condition("pending", conditions.is_pending)
@@ -110,9 +107,6 @@ def subject_of(workload: Workload) -> Subject:
     )
 
 
-def _by_function(manifest: Manifest) -> Callable[[Members], bool]:
-    test = manifest.ready
-    if not callable(test):
-        message = "called for a manifest whose ready is a function only"
-        raise TypeError(message)
-    return lambda members: test(members.current)
+def _running_test(workload: Workload) -> Callable[[Members], bool]:
+    own = workload.ready if isinstance(workload, Manifest) else None
+    return (lambda m: own(m.current)) if callable(own) else conditions.is_running

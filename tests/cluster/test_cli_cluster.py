@@ -201,17 +201,24 @@ def test_a_killed_up_is_pruned(shell: Shell) -> None:
     assert shell.nothing_is_left()
 
 
+def with_script(
+    tmp_path: Path, binaries: dict[str, Path], name: str, script: str
+) -> Path:
+    """Return an assets directory in which a shell script stands for one binary."""
+    assets = tmp_path / "assets"
+    assets.mkdir()
+    for other in binaries.keys() - {name}:
+        (assets / other).symlink_to(binaries[other])
+    (assets / name).write_text(f"#!/bin/sh\n{script}\n")
+    (assets / name).chmod(0o755)
+    return assets
+
+
 def test_an_old_kwokctl_is_refused(
     shell: Shell, binaries: dict[str, Path], tmp_path: Path
 ) -> None:
     """Its version and the oldest that works are said."""
-    assets = tmp_path / "assets"
-    assets.mkdir()
-    for name, path in binaries.items():
-        (assets / name).symlink_to(path)
-    (assets / "kwokctl").unlink()
-    (assets / "kwokctl").write_text("#!/bin/sh\necho kwokctl version v0.4.0\n")
-    (assets / "kwokctl").chmod(0o755)
+    assets = with_script(tmp_path, binaries, "kwokctl", "echo kwokctl version v0.4.0")
 
     code, out, err = shell.run(*KNAV, "cluster", "up", "--assets", str(assets))
 
@@ -224,13 +231,8 @@ def test_a_component_that_dies_at_start_is_named(
     shell: Shell, binaries: dict[str, Path], tmp_path: Path
 ) -> None:
     """With its own last words, and the rest is ended."""
-    assets = tmp_path / "assets"
-    assets.mkdir()
-    for name, path in binaries.items():
-        (assets / name).symlink_to(path)
-    (assets / "kube-scheduler").unlink()
-    (assets / "kube-scheduler").write_text("#!/bin/sh\necho no such luck\nexit 1\n")
-    (assets / "kube-scheduler").chmod(0o755)
+    script = "echo no such luck\nexit 1"
+    assets = with_script(tmp_path, binaries, "kube-scheduler", script)
 
     code, out, err = shell.run(*KNAV, "cluster", "up", "--assets", str(assets))
 

@@ -9,6 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_knav.control_plane.assets import CONTROL_PLANE
 from pytest_knav.control_plane.components import component_name
 from pytest_knav.control_plane.config import ClusterConfig, make_config
 from pytest_knav.control_plane.kwokctl import (
@@ -25,17 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-NAMES = (
-    "etcd",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kwok",
-    "kwokctl",
-    "kubectl",
-)
-
-
 def config(**how: Any) -> ClusterConfig:
     """Return the settings of a small cluster."""
     return make_config(versions={"etcd": "1"}, **{"nodes": 32, **how})
@@ -44,7 +34,7 @@ def config(**how: Any) -> ClusterConfig:
 def kwokctl(directory: Path) -> Kwokctl:
     """Return a kwokctl whose binaries lie in a directory."""
     return Kwokctl(
-        binaries={name: directory / name for name in NAMES},
+        binaries={name: directory / name for name in CONTROL_PLANE},
         directory=directory / "kwok",
         kubeconfig=directory / "kubeconfig",
     )
