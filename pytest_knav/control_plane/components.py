@@ -195,9 +195,11 @@ class Component:
             pid = int(self._pid_file.read_text())
         except (FileNotFoundError, ValueError):
             return None
-        # A pid is reused after a crash; the program's path is the cluster's own.
+        # A pid is reused after a crash; the program's path is the cluster's own. While
+        # a child of ours is being executed the kernel shows no arguments yet.
         program = (processes.command_line(pid) or [""])[0]
-        if not program.startswith(str(self._workdir)):
+        ours = program.startswith(str(self._workdir)) or processes.is_child(pid)
+        if not ours:
             return None
         return ProcessIdentity.of(pid)
 

@@ -129,6 +129,11 @@ def spawn(
     return ProcessIdentity.of(child.pid)
 
 
+def is_child(pid: int) -> bool:
+    """Return whether `spawn` made a process: until it is reaped its pid is its own."""
+    return pid in _children
+
+
 def reap() -> None:
     """Forget the children that have ended by themselves."""
     for pid, child in list(_children.items()):
