@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_knav.control_plane import ports, registry
 from pytest_knav.control_plane.assets import AssetStore, StreamProgress
-from pytest_knav.control_plane.cluster import Cluster
 from pytest_knav.control_plane.config import make_config
 from pytest_knav.control_plane.plane import Binaries, ControlPlane
+from pytest_knav.control_plane.state.beginning import begin
 from pytest_knav.topology import make_topology
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from pytest_knav.control_plane.config import ClusterConfig
     from pytest_knav.topology import Topology
@@ -91,26 +90,22 @@ def _make(
     binaries: Binaries,
     say: Callable[[str], None],
 ) -> Path:
-    def make() -> ControlPlane:
-        return ControlPlane.create(
-            wish.name,
-            config,
-            binaries,
-            owned=True,
-            port=wish.port,
-            description=topology.name,
-        )
-
     say(f"starting the control plane of {wish.name!r}")
-    with tempfile.TemporaryDirectory(prefix="knav-up-") as directory:
-        cluster = Cluster(make, topology, config.profile, Path(directory))
-        try:
-            cluster.start()
-            cluster.close()
-            registry.keep(cluster.plane.entry)
-        except BaseException:
-            say(f"removing what there is of {wish.name!r}")
-            cluster.delete()
-            raise
+    plane = ControlPlane.create(
+        wish.name,
+        config,
+        binaries,
+        owned=True,
+        port=wish.port,
+        description=topology.name,
+    )
+    try:
+        begin(plane, topology)
+        plane.close()
+        registry.keep(plane.entry)
+    except BaseException:
+        say(f"removing what there is of {wish.name!r}")
+        plane.delete()
+        raise
     say(f"{len(topology.nodes)} nodes of {topology.name} are Ready")
-    return cluster.kubeconfig
+    return plane.entry.kubeconfig

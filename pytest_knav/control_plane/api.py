@@ -28,6 +28,7 @@ JsonObject = dict[str, Any]
 
 MAX_CONNECTIONS = 16
 FIELD_MANAGER = "pytest-knav"
+_JSON = "application/json"
 _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
 
@@ -106,6 +107,10 @@ class Api:
         """Return an object or a list."""
         return self._request("GET", path, params=params)
 
+    def get_as(self, path: str, accept: str) -> JsonObject:
+        """Return an answer in another representation than plain JSON objects."""
+        return self._request("GET", path, accept=accept)
+
     def get_or_none(self, path: str, **params: str) -> JsonObject | None:
         """Return an object, or None when there is none."""
         try:
@@ -154,14 +159,15 @@ class Api:
             return False
         return bool(response.status == 200)
 
-    def _request(
+    def _request(  # noqa: PLR0913 - all but two by name
         self,
         verb: str,
         path: str,
         *,
         params: Mapping[str, str] | None = None,
         body: Mapping[str, object] | None = None,
-        content_type: str = "application/json",
+        content_type: str = _JSON,
+        accept: str = _JSON,
     ) -> JsonObject:
         def attempt() -> JsonObject:
             response = self._pool.request(
@@ -169,7 +175,7 @@ class Api:
                 self.endpoint.server + path,
                 fields=None if body is not None else params,
                 body=None if body is None else json.dumps(body).encode(),
-                headers={"Accept": "application/json", "Content-Type": content_type},
+                headers={"Accept": accept, "Content-Type": content_type},
             )
             if response.status in retrying.TRANSIENT_STATUSES:
                 raise retrying.TransientStatusError(

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import functools
+import shutil
 import time
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_knav.control_plane import kwokctl
 from pytest_knav.control_plane.discovery import Discovery
 from pytest_knav.control_plane.nodes import NodeInfo, node_info
+from pytest_knav.control_plane.state.beginning import begin
 from pytest_knav.durations import Duration, seconds
 from pytest_knav.errors import BadInput, ClusterError, WaitTimeout
 from pytest_knav.history.record import STEP
 from pytest_knav.history.recorder import Recorder
 from pytest_knav.history.transport import HttpTransport
 from pytest_knav.history.view import View, latest_view
-from pytest_knav.topology.manifests import node_manifest
 from pytest_knav.workloads import Gang, Manifest
 from pytest_knav.workloads.handle import Handle
 from pytest_knav.workloads.pods import WORKLOAD_LABEL, PodInfo, pod_info
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pytest_knav.control_plane.components import Component
     from pytest_knav.control_plane.plane import ControlPlane
     from pytest_knav.control_plane.profiles import TimeProfile
+    from pytest_knav.control_plane.state.model import State
     from pytest_knav.history import History
     from pytest_knav.history.view import Condition
     from pytest_knav.topology import Topology
@@ -48,33 +49,35 @@ class Cluster:
     A running cluster with a topology; tests get one from the fixture `cluster`.
 
     Args:
-        make: Makes its control plane, and makes it anew at each reset.
+        plane: Its control plane, which may be in any state.
         topology: What is simulated.
-        profile: How fast its control plane notices failures.
         artifacts: Directory of this test's files.
+        beginning: The state to begin with; by default all nodes of the topology and
+            nothing else are brought into what must be a cluster without nodes.
 
     Attributes:
         plane: The control plane.
+        beginning: The state that it began with, once it has.
         recorder: What records it.
         step: Called around every step with its title; reports hook in here.
 
     """
 
-    plane: ControlPlane
     recorder: Recorder
 
     def __init__(
         self,
-        make: Callable[[], ControlPlane],
+        plane: ControlPlane,
         topology: Topology,
-        profile: TimeProfile,
         artifacts: Path,
+        beginning: State | None = None,
     ) -> None:
+        self.plane = plane
         self.topology = topology
-        self.profile = profile
         self.artifacts = artifacts
+        self.beginning = beginning
         self.step: Callable[[str], AbstractContextManager[object]] = nullcontext
-        self._make = make
+        self._discovery = Discovery(plane.api)
         self._made: list[str] = []
         self._open = ExitStack()
 
@@ -114,36 +117,84 @@ class Cluster:
 
         return client.CoreV1Api(self.api)
 
+    @property
+    def profile(self) -> TimeProfile:
+        """Return how fast its control plane notices failures."""
+        return self.plane.profile
+
     def start(self) -> None:
         """
-        Make the control plane, begin to record, make the nodes, await them Ready.
+        Bring it to its beginning and begin to record.
 
         Raises:
-            ClusterError: The control plane or the nodes did not come up.
+            ClusterError: That failed; the message says whether it can still be used.
 
         """
-        self.plane = self._make()
-        self._discovery = Discovery(self.plane.api)
+        if self.beginning is None:
+            self.beginning = begin(self.plane, self.topology)
+        else:
+            self.plane.states.restore(self.beginning)
+        self.record()
+
+    def record(self) -> None:
+        """Begin to record it as it is, and await its nodes Ready."""
         self.plane.observe(self._note_component)
+        self._open.callback(self.plane.forget, self._note_component)
         self.artifacts.mkdir(parents=True, exist_ok=True)
         self.recorder = self._make_recorder()
         self.recorder.start()
         self._open.callback(self.recorder.stop)
-        present = self.history.latest("Node")
-        names = {node["metadata"]["name"] for node in present.values()}
-        self.add_nodes(
-            node.name for node in self.topology.nodes if node.name not in names
-        )
+        self._await_nodes()
 
-    def add_nodes(self, names: Iterable[str]) -> None:
-        """Make nodes of the topology and return when all of its nodes are Ready."""
-        label = {kwokctl.KUBELET_LABEL: kwokctl.KUBELET_RUNNING}
-        manifests = [node_manifest(self.topology.node(name), label) for name in names]
-        create = self.plane.api.create
-        self.plane.api.each(
-            functools.partial(create, "/api/v1/nodes", manifest)
-            for manifest in manifests
-        )
+    def reset(self, artifacts: Path | None = None) -> None:
+        """
+        Make everything as it was at the start; handles of before are void.
+
+        Uid, spec and status of every object are as they were; kube-controller-manager
+        and the scheduler begin afresh; a new history begins.
+
+        Args:
+            artifacts: Where the new history goes; by default in place of the old one.
+
+        """
+        self.close()
+        if artifacts is None:
+            shutil.rmtree(self.artifacts / "history", ignore_errors=True)
+        self.artifacts = self.artifacts if artifacts is None else artifacts
+        self._open = ExitStack()
+        self._made = []
+        self.start()
+
+    def save(self) -> State:
+        """Return the cluster's state: every object as it is at this moment."""
+        with self.step("save the state"):
+            state = self.plane.states.save()
+        self.recorder.note(STEP, "SAVE", state.summary)
+        return state
+
+    def restore(self, state: State) -> None:
+        """
+        Make the cluster equal to a state, its own or another's; recording goes on.
+
+        Objects have the uid, spec and status that they had, nodes are Ready with fresh
+        leases, and what the state does not hold is gone. Events are not restored, and
+        times are not moved: what was due meanwhile is due now.
+
+        Args:
+            state: From `save`, or `State.read` of a file.
+
+        Raises:
+            BadInput: It was taken from another kind of control plane.
+            ClusterError: It could not be put back; the message says whether the
+                cluster can still be used.
+
+        """
+        with self.step(f"restore {state.summary}"):
+            written = self.plane.states.restore(state)
+            self.catch_up()
+        self.recorder.note(STEP, "RESTORE", state.summary, {"keys": written})
+
+    def _await_nodes(self) -> None:
         wanted = {node.name for node in self.topology.nodes}
 
         def all_ready(history: History) -> bool:
@@ -157,19 +208,6 @@ class Cluster:
                 f"{NODES_READY_TIMEOUT_S:g}s, such as {', '.join(unready[:5])}: "
                 f"{self.component('kwok').last_words()}"
             )
-
-    def reset(self, artifacts: Path | None = None) -> None:
-        """
-        Make everything as it was at the start; handles of before are void.
-
-        Args:
-            artifacts: Where the new history goes; by default beside the old one.
-
-        """
-        self.delete()
-        self.artifacts = self.artifacts if artifacts is None else artifacts
-        self._open = ExitStack()
-        self.start()
 
     def clean(self) -> None:
         """
@@ -202,9 +240,7 @@ class Cluster:
         try:
             self.close()
         finally:
-            plane = self.__dict__.pop("plane", None)
-            if plane is not None:
-                plane.delete()
+            self.plane.delete()
 
     def submit(self, workload: Workload) -> Handle:
         """

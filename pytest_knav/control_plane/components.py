@@ -87,25 +87,21 @@ class Component:
 
     def kill(self) -> None:
         """End the process at once (SIGKILL), as a crash would. Nothing restarts it."""
-        identity = self._need()
+        self._need()
         self._observer(self.name, "kill")
-        if not processes.end(identity):
-            raise ClusterError(f"{self.name} (pid {identity.pid}) does not end")
-        self._pid_file.unlink(missing_ok=True)
+        self.end()
 
     def pause(self) -> None:
         """Hold the process (SIGSTOP): it keeps its connections and does nothing."""
-        identity = self._need()
+        self._need()
         self._observer(self.name, "pause")
-        processes.send(identity, signal.SIGSTOP)
-        retrying.until(lambda: processes.is_stopped(identity.pid), timeout_s=5)
+        self.hold()
 
     def resume(self) -> None:
         """Let a held process go on (SIGCONT); harmless when it was not held."""
-        identity = self._need()
+        self._need()
         self._observer(self.name, "resume")
-        processes.send(identity, signal.SIGCONT)
-        retrying.until(lambda: not processes.is_stopped(identity.pid), timeout_s=5)
+        self.release()
 
     def restart(self, *, timeout: Duration = "60s") -> None:
         """End the process if it runs, start it again, wait until it is healthy."""
@@ -115,6 +111,27 @@ class Component:
             processes.end(identity, grace_s=5.0)
         self.start()
         self.wait_healthy(timeout=timeout)
+
+    def end(self) -> None:
+        """
+        End the process at once without telling the observer; harmless when it is gone.
+
+        Raises:
+            ClusterError: It does not end.
+
+        """
+        identity = self._identity()
+        if identity is not None and not processes.end(identity):
+            raise ClusterError(f"{self.name} (pid {identity.pid}) does not end")
+        self._pid_file.unlink(missing_ok=True)
+
+    def hold(self) -> None:
+        """Hold the process without telling the observer; harmless when it is gone."""
+        self._signal(signal.SIGSTOP, stopped=True)
+
+    def release(self) -> None:
+        """Let it go on without telling the observer; harmless when it is gone."""
+        self._signal(signal.SIGCONT, stopped=False)
 
     def start(self) -> None:
         """Start the process with the arguments that kwokctl gave it."""
@@ -185,6 +202,17 @@ class Component:
         """Return the end of the log, indented, for error messages."""
         lines = kwokctl.last_log_lines(self._workdir, self.name)
         return "".join(f"\n    {line}" for line in lines) or "its log is empty"
+
+    def _signal(self, number: signal.Signals, *, stopped: bool) -> None:
+        identity = self._identity()
+        if identity is None:
+            return
+        processes.send(identity, number)
+
+        def done() -> bool:
+            return processes.is_stopped(identity.pid) == stopped or not identity.alive
+
+        retrying.until(done, timeout_s=5, interval_s=0.005)
 
     @property
     def _pid_file(self) -> Path:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from pytest_knav.control_plane.profiles import TimeProfile, profile_named
 from pytest_knav.errors import BadInput
 
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 # Alpha and beta gates of 1.36 for gangs, topology-aware gangs, preemption of whole
 # gangs and device taints by rule (KEP-4671, KEP-5732, KEP-5710, KEP-5055).
@@ -41,18 +45,35 @@ class ClusterConfig:
     @property
     def key(self) -> str:
         """Return a short stable digest of all of it."""
-        text = json.dumps(
-            {
-                "versions": self.versions,
-                "profile": self.profile.table(),
-                "control_plane": self.control_plane,
-                "feature_gates": self.feature_gates,
-                "scheduler_config": self.scheduler_config,
-                "extra_args": self.extra_args,
-            },
-            sort_keys=True,
-        )
+        text = json.dumps(self.as_data(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return asdict(self)
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> ClusterConfig:
+        """
+        Return what `as_data` made.
+
+        Raises:
+            BadInput: It is of another version of pytest-knav.
+
+        """
+        try:
+            return cls(
+                versions=_pairs(data["versions"]),
+                profile=TimeProfile(**data["profile"]),
+                control_plane=data["control_plane"],
+                feature_gates=_pairs(data["feature_gates"]),
+                scheduler_config=data["scheduler_config"],
+                extra_args=_pairs(data["extra_args"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise BadInput(
+                f"these settings of a cluster are of another pytest-knav: {error}"
+            ) from error
 
     @property
     def gates_argument(self) -> str:
@@ -101,3 +122,8 @@ def make_config(
         control_plane=control_plane,
         feature_gates=tuple(sorted(gates.items())),
     )
+
+
+def _pairs(items: Iterable[Iterable[Any]]) -> tuple[Any, ...]:
+    """Return lists as the tuples that they were before JSON."""
+    return tuple(tuple(item) for item in items)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,9 @@ from pytest_knav.control_plane import kwokctl, ports, registry, retrying
 from pytest_knav.control_plane.api import Api, ApiRefusedError, read_kubeconfig
 from pytest_knav.control_plane.assets import CONTROL_PLANE
 from pytest_knav.control_plane.components import Component, component_name
+from pytest_knav.control_plane.config import ClusterConfig
 from pytest_knav.control_plane.kwokctl import Kwokctl
-from pytest_knav.control_plane.profiles import TimeProfile
+from pytest_knav.control_plane.state.restore import StateKeeper
 from pytest_knav.errors import BadInput, ClusterError
 
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_knav.control_plane.assets import AssetStore
-    from pytest_knav.control_plane.config import ClusterConfig
     from pytest_knav.control_plane.registry import ClusterEntry
 
 READY_TIMEOUT_S = 60.0
@@ -60,14 +60,16 @@ class ControlPlane:
         self,
         entry: ClusterEntry,
         port_numbers: Mapping[str, int],
-        profile: TimeProfile,
+        config: ClusterConfig,
         environment: Mapping[str, str],
     ) -> None:
         self.entry = entry
         self.ports = dict(port_numbers)
-        self.profile = profile
+        self.config = config
+        self.profile = config.profile
         self.endpoint = read_kubeconfig(entry.kubeconfig)
         self.api = Api(self.endpoint)
+        self.states = StateKeeper(self)
         self._observers: list[Callable[[str, str], None]] = []
         files = (self.endpoint.cert_file, self.endpoint.key_file)
         self.components = {
@@ -143,11 +145,11 @@ class ControlPlane:
         environment = kwokctl.speed_environment(config)
         facts = {
             "ports": numbers,
-            "profile": asdict(config.profile),
+            "config": config.as_data(),
             "environment": environment,
         }
         plane_file.write_text(json.dumps(facts))
-        plane = cls(entry, numbers, config.profile, environment)
+        plane = cls(entry, numbers, config, environment)
         plane._finish(config)
         return plane
 
@@ -167,8 +169,8 @@ class ControlPlane:
                 f"cluster {entry.name!r} was never finished: "
                 f"`knav cluster down {entry.name}` removes it"
             ) from error
-        profile = TimeProfile(**facts["profile"])
-        plane = cls(entry, facts["ports"], profile, facts["environment"])
+        config = ClusterConfig.from_data(facts.get("config", {}))
+        plane = cls(entry, facts["ports"], config, facts["environment"])
         plane.check_ours()
         return plane
 
@@ -179,6 +181,18 @@ class ControlPlane:
     def observe(self, observer: Callable[[str, str], None]) -> None:
         """Tell a function of every kill, pause, resume and restart from now on."""
         self._observers.append(observer)
+
+    def forget(self, observer: Callable[[str, str], None]) -> None:
+        """Tell a function no more; harmless when it was never told."""
+        if observer in self._observers:
+            self._observers.remove(observer)
+
+    def describe(self, text: str) -> None:
+        """Write down what the cluster is now, for `knav cluster list`."""
+        if text != self.entry.description:
+            self.entry = registry.update(
+                self.entry, key=self.entry.key, description=text
+            )
 
     def commands(self) -> dict[str, list[str]]:
         """Return the full command of each component."""
@@ -200,9 +214,14 @@ class ControlPlane:
                 f"{value!r}, not that of {self.entry.name!r}: it is not ours to break"
             )
 
+    def close(self) -> None:
+        """Close every connection to it; its processes go on."""
+        self.api.close()
+        self.states.close()
+
     def delete(self) -> None:
         """End every process and remove every file and port of it."""
-        self.api.close()
+        self.close()
         registry.remove(self.entry)
 
     def _tell(self, component: str, verb: str) -> None:
@@ -224,6 +243,7 @@ class ControlPlane:
         self._sign()
         for component in self.components.values():
             component.wait_healthy(timeout=READY_TIMEOUT_S)
+        self.states.note_newborn()
 
     def _check_profile(self, config: ClusterConfig) -> None:
         differences = kwokctl.read_back(self.commands(), config.profile)

@@ -1,0 +1,106 @@
+"""The state that the tests of a topology begin with: all nodes Ready, nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from dataclasses import replace
+from importlib import resources
+from typing import TYPE_CHECKING, Final
+
+from pytest_knav.control_plane.state import nodes
+from pytest_knav.control_plane.state.model import SUFFIX, VERSION, State
+from pytest_knav.errors import BadInput, ClusterError
+from pytest_knav.homes import cache_home
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from pytest_knav.control_plane.plane import ControlPlane
+    from pytest_knav.topology import Topology
+
+# What is kept on disk, the least lately used going first.
+FILES_MAX: Final = 16
+BYTES_MAX: Final = 1024**3
+
+
+def begin(plane: ControlPlane, topology: Topology) -> State:
+    """
+    Bring a cluster without nodes to the beginning of a topology, and return that state.
+
+    A state from an earlier session is taken when there is one of just this kind.
+
+    Raises:
+        ClusterError: The nodes did not become Ready.
+
+    """
+    path = cached(plane, topology)
+    state = _from_cache(path, plane)
+    if state is not None:
+        plane.states.restore(state)
+        return plane.states.save()
+    add_nodes(plane, topology, [node.name for node in topology.nodes])
+    state = plane.states.save()
+    # Whoever cannot write a cache is slower next time, and that is all.
+    with suppress(ClusterError):
+        state.write(path)
+        trim(path.parent)
+    return state
+
+
+def add_nodes(plane: ControlPlane, topology: Topology, names: Iterable[str]) -> None:
+    """
+    Make nodes of a topology and return when they are Ready.
+
+    Raises:
+        ClusterError: One is not usable in time.
+
+    """
+    wanted = list(names)
+    if not wanted:
+        return
+    nodes.make_models(plane.api, topology, wanted)
+    found = plane.api.get("/api/v1/nodes")["items"]
+    missing = set(wanted) - {node["metadata"]["name"] for node in found}
+    state = plane.states.save()
+    values = {**state.values, **nodes.copies(topology, missing, found)}
+    plane.states.restore(replace(state, values=values))
+
+
+def cached(plane: ControlPlane, topology: Topology) -> Path:
+    """Return the file of a beginning: named after everything that shapes it."""
+    stages = (resources.files("pytest_knav.control_plane") / "stages.yaml").read_text()
+    shaped_by = (VERSION, plane.entry.key, stages, repr(topology))
+    digest = hashlib.sha256(repr(shaped_by).encode()).hexdigest()[:12]
+    name = f"{topology.name}-{len(topology.nodes)}-{digest}{SUFFIX}"
+    return cache_home() / "states" / name
+
+
+def trim(directory: Path, *, files: int = FILES_MAX, size: int = BYTES_MAX) -> None:
+    """Remove the least lately used states above a number of files and bytes."""
+    found = []
+    for path in directory.glob(f"*{SUFFIX}"):
+        with suppress(FileNotFoundError):
+            status = path.stat()
+            found.append((status.st_mtime, status.st_size, path))
+    used = 0
+    for kept, (_, length, path) in enumerate(sorted(found, reverse=True), start=1):
+        used += length
+        if kept > files or used > size:
+            path.unlink(missing_ok=True)
+
+
+def _from_cache(path: Path, plane: ControlPlane) -> State | None:
+    if not path.exists():
+        return None
+    try:
+        state = State.read(path)
+        plane.states.check(state)
+        os.utime(path)
+    except (BadInput, OSError):
+        # Made anew and written again.
+        return None
+    return state

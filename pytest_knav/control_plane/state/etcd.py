@@ -1,0 +1,202 @@
+"""
+etcd as loader and time machine, through the JSON gateway on its client port.
+
+The API server follows etcd by watch, so what is written here appears in the API, and
+every watcher sees ordinary events.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from pytest_knav.errors import ClusterError
+from pytest_knav.history.connection import ApiError, ConnectionLost
+from pytest_knav.history.transport import HttpTransport
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pytest_knav.history.merge import JsonObject
+
+# etcd's own defaults: --max-txn-ops 128 and --max-request-bytes 1.5 MiB.
+OPERATIONS_MAX: Final = 128
+REQUEST_BYTES_MAX: Final = 1024 * 1024
+PAGE: Final = 4_000
+REQUEST_TIMEOUT_S: Final = 60.0
+# etcd applies one write after another; more than this only wait for each other.
+_WRITERS: Final = 2
+REGISTRY: Final = "/registry/"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All keys below a prefix at one revision of the store."""
+
+    revision: int
+    values: dict[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The revision at which each key was last written, at one revision of the store."""
+
+    revision: int
+    written: dict[str, int]
+
+
+class Etcd:
+    """Reads and writes of one etcd, many keys at a time."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._transport = HttpTransport(url, request_timeout_s=REQUEST_TIMEOUT_S)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._transport.close()
+
+    def read(self, prefix: str = REGISTRY) -> Found:
+        """Return every key below a prefix with its value, all as of one revision."""
+        values: dict[str, bytes] = {}
+        revision = 0
+        for page in self._pages(prefix, keys_only=False):
+            revision = int(page["header"]["revision"])
+            for kv in page.get("kvs", ()):
+                values[b64decode(kv["key"]).decode()] = b64decode(kv.get("value", ""))
+        return Found(revision, values)
+
+    def read_some(self, keys: Iterable[str]) -> dict[str, bytes]:
+        """Return the values of those of some keys that are there."""
+        values: dict[str, bytes] = {}
+        operations = [
+            {"request_range": {"key": _encoded(key.encode())}} for key in keys
+        ]
+        for at in range(0, len(operations), OPERATIONS_MAX):
+            answer = self._ask(
+                "/v3/kv/txn", {"success": operations[at : at + OPERATIONS_MAX]}
+            )
+            for response in answer.get("responses", ()):
+                for kv in response["response_range"].get("kvs", ()):
+                    key = b64decode(kv["key"]).decode()
+                    values[key] = b64decode(kv.get("value", ""))
+        return values
+
+    def marks(self, prefix: str = REGISTRY) -> Marks:
+        """Return when each key below a prefix was last written, without the values."""
+        written: dict[str, int] = {}
+        revision = 0
+        for page in self._pages(prefix, keys_only=True):
+            revision = int(page["header"]["revision"])
+            for kv in page.get("kvs", ()):
+                written[b64decode(kv["key"]).decode()] = int(kv["mod_revision"])
+        return Marks(revision, written)
+
+    def write(
+        self, puts: Mapping[str, bytes], deletes: Iterable[str]
+    ) -> dict[str, int]:
+        """
+        Put and delete keys; return the revision at which each was written.
+
+        Keys of one batch are written at once, and batches in order as far as two
+        connections keep it: nobody who needs an order may be running.
+        """
+        batches = list(_batches(puts, deletes))
+        with ThreadPoolExecutor(_WRITERS, "knav-etcd") as pool:
+            revisions = list(pool.map(self._commit, batches))
+        return {
+            key: revision
+            for batch, revision in zip(batches, revisions, strict=True)
+            for key in batch.keys
+        }
+
+    def revision(self) -> int:
+        """Return the store's current revision."""
+        request = {"key": _encoded(b"\0"), "count_only": True}
+        return int(self._ask("/v3/kv/range", request)["header"]["revision"])
+
+    def _commit(self, batch: _Batch) -> int:
+        answer = self._ask("/v3/kv/txn", {"success": batch.operations})
+        return int(answer["header"]["revision"])
+
+    def _pages(self, prefix: str, *, keys_only: bool) -> Iterator[JsonObject]:
+        start, end = prefix.encode(), _after(prefix.encode())
+        revision = 0
+        while True:
+            page = self._ask(
+                "/v3/kv/range",
+                {
+                    "key": _encoded(start),
+                    "range_end": _encoded(end),
+                    "limit": str(PAGE),
+                    "keys_only": keys_only,
+                    "revision": str(revision),
+                },
+            )
+            # Every page is read at the revision of the first.
+            revision = revision or int(page["header"]["revision"])
+            page["header"]["revision"] = revision
+            yield page
+            if not page.get("more"):
+                return
+            start = b64decode(page["kvs"][-1]["key"]) + b"\0"
+
+    def _ask(self, path: str, body: JsonObject) -> JsonObject:
+        with _clear_errors(self.url):
+            return self._transport.create(path, body)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    keys: list[str]
+    operations: list[JsonObject]
+
+
+def _batches(puts: Mapping[str, bytes], deletes: Iterable[str]) -> Iterator[_Batch]:
+    """Yield transactions within etcd's limits; what goes, goes before what comes."""
+    batch = _Batch([], [])
+    size = 0
+    for key, value in [*((key, None) for key in deletes), *puts.items()]:
+        grown = size + len(key) + len(value or b"")
+        full = len(batch.keys) == OPERATIONS_MAX or grown > REQUEST_BYTES_MAX
+        if full and batch.keys:
+            yield batch
+            batch, size = _Batch([], []), 0
+        size += len(key) + len(value or b"")
+        batch.keys.append(key)
+        batch.operations.append(_operation(key, value))
+    if batch.keys:
+        yield batch
+
+
+def _operation(key: str, value: bytes | None) -> JsonObject:
+    encoded = _encoded(key.encode())
+    if value is None:
+        return {"request_delete_range": {"key": encoded}}
+    return {"request_put": {"key": encoded, "value": _encoded(value)}}
+
+
+def _encoded(value: bytes) -> str:
+    return b64encode(value).decode()
+
+
+def _after(prefix: bytes) -> bytes:
+    """Return the first key behind all those that begin with a prefix."""
+    return prefix[:-1] + bytes([prefix[-1] + 1])
+
+
+@contextmanager
+def _clear_errors(url: str) -> Iterator[None]:
+    try:
+        yield
+    except ConnectionLost as error:
+        raise ClusterError(
+            f"etcd at {url} does not answer: {error}; start it again with "
+            'cluster.component("etcd").restart()'
+        ) from error
+    except ApiError as error:
+        raise ClusterError(f"etcd at {url} refused: {error}") from error

@@ -1,0 +1,59 @@
+"""Node leases as they go into the store: fresh, and held by nobody."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from typing import Final
+
+from pytest_knav.control_plane.state import wire
+from pytest_knav.errors import BadInput
+
+
+PREFIX: Final = "/registry/leases/kube-node-lease/"
+# Field numbers of coordination/v1 Lease and LeaseSpec (generated.proto), of ObjectMeta
+# and of MicroTime.
+_SPEC, _HOLDER, _RENEWED = 2, 1, 4
+_SECONDS, _NANOS = 1, 2
+
+
+def renewed_at(stored: bytes) -> float:
+    """Return when a stored lease was last renewed, as seconds since the epoch."""
+    if not stored.startswith(wire.MAGIC):
+        text = json.loads(stored).get("spec", {}).get("renewTime")
+        return datetime.fromisoformat(text).timestamp() if text else 0.0
+    time_of = wire.first(wire.unpack(stored), _SPEC, _RENEWED)
+    if time_of is None:
+        return 0.0
+    parts = {field.number: field.value for field in wire.fields(time_of)}
+    seconds, nanos = parts.get(_SECONDS, 0), parts.get(_NANOS, 0)
+    if not isinstance(seconds, int) or not isinstance(nanos, int):
+        raise BadInput("a stored lease has a time that is none")
+    return seconds + nanos / 1e9
+
+
+def fresh(stored: bytes, now: float | None = None) -> bytes:
+    """
+    Return a stored lease renewed now and held by nobody.
+
+    Without a holder KWOK takes it at once; with the holder of another KWOK it would
+    wait until the lease has expired.
+    """
+    now = time.time() if now is None else now
+    if not stored.startswith(wire.MAGIC):
+        lease = json.loads(stored)
+        lease["spec"] = {**lease.get("spec", {}), "renewTime": micro_time(now)}
+        lease["spec"].pop("holderIdentity", None)
+        return json.dumps(lease).encode()
+    message = wire.unpack(stored)
+    spec = wire.first(message, _SPEC) or b""
+    at = wire.of_int(_SECONDS, int(now))
+    at += wire.of_int(_NANOS, int(now % 1 * 1_000_000) * 1_000)
+    spec = wire.replaced(wire.replaced(spec, _HOLDER, None), _RENEWED, at)
+    return wire.repack(stored, wire.replaced(message, _SPEC, spec))
+
+
+def micro_time(now: float) -> str:
+    """Return a moment as a Kubernetes MicroTime."""
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

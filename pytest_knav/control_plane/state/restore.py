@@ -1,0 +1,304 @@
+"""Saving and putting back, on a control plane that stays up."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from pytest_knav.control_plane.kwokctl import COMPONENTS
+from pytest_knav.control_plane.state import leases, table, wire
+from pytest_knav.control_plane.state.etcd import Etcd, Marks
+from pytest_knav.control_plane.state.model import State, kind_of
+from pytest_knav.control_plane.state.served import wait_caught_up
+from pytest_knav.errors import BadInput, ClusterError
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_knav.control_plane.plane import ControlPlane
+    from pytest_knav.control_plane.state.table import Changes, Mode
+
+NEWBORN_FILE: Final = "newborn.json"
+# There while a state is being put back: if the process dies, the next one knows.
+UNFINISHED_FILE: Final = "restoring"
+_LOCK_FILE: Final = "restore.lock"
+HEALTHY_TIMEOUT_S: Final = 60.0
+# A request of a component that was ended may still be under way in the API server.
+ROUNDS_MAX: Final = 6
+STATES_REMEMBERED: Final = 4
+_CRD_PREFIX: Final = "/registry/apiextensions.k8s.io/customresourcedefinitions/"
+# What makes and deletes objects by itself. They end with a reset and start after it,
+# because their memory is state too: back-off queues, caches, estimates.
+WORKING: Final = ("kube-controller-manager", "kube-scheduler")
+
+
+@dataclass(slots=True)
+class _Remembered:
+    """At which revision a key was equal to a state: while it stays there, it is."""
+
+    state: State
+    at: dict[str, int] = field(default_factory=dict)
+
+
+class StateKeeper:
+    """
+    Saves and restores the state of one control plane of ours.
+
+    Args:
+        plane: The control plane; its API server stays up throughout.
+
+    """
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self._plane = plane
+        self._etcd = Etcd(f"http://127.0.0.1:{plane.ports['etcdPort']}")
+        self._remembered: list[_Remembered] = []
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._etcd.close()
+
+    def note_newborn(self) -> None:
+        """Write down which keys the cluster has from its birth."""
+        keys = sorted(self._etcd.marks().written)
+        path = self._plane.entry.directory / NEWBORN_FILE
+        path.write_text(json.dumps(keys))
+
+    def save(self) -> State:
+        """Return every key as of one revision, without those that no restore needs."""
+        found = self._etcd.read()
+        entry = self._plane.entry
+        return State(
+            key=entry.key,
+            config=self._plane.config.as_data(),
+            fingerprint=entry.fingerprint,
+            description=entry.description,
+            revision=found.revision,
+            taken=time.time(),
+            values={k: v for k, v in found.values.items() if not table.untouched(k)},
+        )
+
+    def check(self, state: State) -> None:
+        """
+        Return when this cluster can take a state.
+
+        Raises:
+            BadInput: It was taken from another kind of control plane.
+
+        """
+        key = self._plane.entry.key
+        if state.key != key:
+            raise BadInput(
+                f"the state is of a control plane with the key {state.key}, cluster "
+                f"{self._plane.entry.name!r} has {key}: versions, feature gates, time "
+                "profile and --knav-control-plane must be the same. The state: "
+                f"{state.summary}"
+            )
+
+    def restore(self, state: State, *, live: bool = True) -> int:
+        """
+        Make the cluster equal to a state; return how many keys were written.
+
+        Args:
+            state: Of this cluster (a reset) or of another with the same key.
+            live: Whether everything runs afterwards; else kube-controller-manager and
+                the scheduler are not started and KWOK is held, so that nothing moves.
+
+        Raises:
+            BadInput: The state cannot be of this cluster.
+            ClusterError: Another restore is under way, or etcd failed; the message
+                says whether anything was changed.
+
+        """
+        self.check(state)
+        with self._alone():
+            self.heal(working=False)
+            with self.quiet(live=live):
+                return self._put_back(state)
+
+    def heal(self, *, working: bool = True) -> None:
+        """
+        Start and resume whatever a fault has left dead or held.
+
+        Args:
+            working: Also kube-controller-manager and the scheduler.
+
+        """
+        parts = [c for c in COMPONENTS if working or c not in WORKING]
+        for name in parts:
+            component = self._plane.components[name]
+            component.release()
+            component.start()
+        for name in parts:
+            self._plane.components[name].wait_healthy(timeout=HEALTHY_TIMEOUT_S)
+
+    @contextmanager
+    def quiet(self, *, live: bool = True) -> Iterator[None]:
+        """
+        Hold everything that writes by itself; afterwards let it begin afresh.
+
+        KWOK is held and never started anew: a new one would wait for the leases of the
+        old one to expire.
+        """
+        components = self._plane.components
+        components["kwok-controller"].hold()
+        for name in WORKING:
+            components[name].end()
+        try:
+            yield
+        except BaseException:
+            self._start_working()
+            raise
+        if live:
+            self.wake()
+
+    def wake(self) -> None:
+        """Let everything run that `quiet` held, and return when it is healthy."""
+        self._start_working()
+        for name in WORKING:
+            self._plane.components[name].wait_healthy(timeout=HEALTHY_TIMEOUT_S)
+
+    def _start_working(self) -> None:
+        for name in WORKING:
+            self._plane.components[name].start()
+        self._plane.components["kwok-controller"].release()
+
+    def _put_back(self, state: State) -> int:
+        own = state.fingerprint == self._plane.entry.fingerprint
+        mode: Mode = "reset" if own else "transplant"
+        unfinished = self._plane.entry.directory / UNFINISHED_FILE
+        written = 0
+        touched: set[str] = set()
+        for _ in range(ROUNDS_MAX):
+            todo = self._changes(state, mode)
+            if not todo:
+                break
+            unfinished.touch()
+            written += len(todo.puts) + len(todo.deletes)
+            touched |= {*todo.puts, *todo.deletes}
+            self._write(todo, state)
+        else:
+            raise ClusterError(
+                f"cluster {self._plane.entry.name!r} cannot be made equal to the "
+                f"state: after {ROUNDS_MAX} rounds {_some(todo)} still differ; "
+                "something else writes to it"
+            )
+        wait_caught_up(self._plane.api, touched, _custom_kinds(state))
+        unfinished.unlink(missing_ok=True)
+        return written
+
+    def _changes(self, state: State, mode: Mode) -> Changes:
+        memory = self._memory(state)
+        marks = self._etcd.marks()
+        values = self._values(state, memory, marks)
+        stored = self._etcd.read(leases.PREFIX).values
+
+        def renew(key: str) -> bytes | None:
+            return _renewed(state.values[key], stored.get(key), self._plane)
+
+        return table.changes(
+            mode,
+            state.values,
+            marks.written,
+            equal=lambda key: (
+                memory.at.get(key) == marks.written[key]
+                or values.get(key) == state.values[key]
+            ),
+            renew=renew,
+            newborn=self._newborn() if mode == "transplant" else (),
+        )
+
+    def _values(
+        self, state: State, memory: _Remembered, marks: Marks
+    ) -> dict[str, bytes]:
+        """Return the values that must be looked at; remember which are equal."""
+        unknown = [
+            key
+            for key in state.values
+            if key in marks.written and memory.at.get(key) != marks.written[key]
+        ]
+        if len(unknown) > len(state.values) // 4:
+            values = self._etcd.read().values
+        else:
+            values = self._etcd.read_some(unknown)
+        for key in unknown:
+            if values.get(key) == state.values[key]:
+                memory.at[key] = marks.written[key]
+        return values
+
+    def _write(self, todo: Changes, state: State) -> None:
+        try:
+            revisions = self._etcd.write(todo.puts, todo.deletes)
+        except ClusterError as error:
+            raise ClusterError(
+                f"cluster {self._plane.entry.name!r} is half restored and cannot be "
+                f"used: {error}; restore it again, or remove it with `knav cluster "
+                f"down {self._plane.entry.name}`"
+            ) from error
+        memory = self._memory(state)
+        for key, value in todo.puts.items():
+            if value is state.values[key]:
+                memory.at[key] = revisions[key]
+
+    def _memory(self, state: State) -> _Remembered:
+        for memory in self._remembered:
+            if memory.state is state:
+                return memory
+        self._remembered.append(_Remembered(state))
+        del self._remembered[:-STATES_REMEMBERED]
+        return self._remembered[-1]
+
+    def _newborn(self) -> frozenset[str]:
+        path = self._plane.entry.directory / NEWBORN_FILE
+        try:
+            return frozenset(json.loads(path.read_text()))
+        except (OSError, ValueError) as error:
+            raise ClusterError(
+                f"{path} cannot be read, so it is not known which keys the cluster has "
+                f"from its birth: make a new one with `knav cluster up`"
+            ) from error
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with (self._plane.entry.directory / _LOCK_FILE).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ClusterError(
+                    f"another restore of cluster {self._plane.entry.name!r} is under "
+                    "way: wait for it; nothing was changed"
+                ) from error
+            yield
+
+
+def _renewed(saved: bytes, stored: bytes | None, plane: ControlPlane) -> bytes | None:
+    """Return a fresh lease, or None where the one in the store is as good."""
+    if stored is not None and _uid(stored) == _uid(saved):
+        age_s = time.time() - leases.renewed_at(stored)
+        if age_s < plane.profile.lease_s / 2:
+            return None
+    return leases.fresh(saved)
+
+
+def _uid(stored: bytes) -> str:
+    if not stored.startswith(wire.MAGIC):
+        return str(json.loads(stored)["metadata"].get("uid"))
+    return (wire.first(wire.unpack(stored), 1, 5) or b"").decode()
+
+
+def _custom_kinds(state: State) -> set[str]:
+    """Return ``group/plural`` of every custom resource that a state defines."""
+    names = (k.removeprefix(_CRD_PREFIX) for k in state.values if _CRD_PREFIX in k)
+    parts = (name.partition(".") for name in names)
+    return {f"{group}/{plural}" for plural, _, group in parts}
+
+
+def _some(todo: Changes) -> str:
+    keys = [*todo.puts, *todo.deletes]
+    kinds = sorted({kind_of(key) for key in keys})
+    return f"{len(keys)} keys ({', '.join(kinds[:5])})"
