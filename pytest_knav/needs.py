@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_knav.control_plane.config import make_config
 from pytest_knav.errors import BadInput
+from pytest_knav.scheduling import Group
 from pytest_knav.topology import Topology, make_topology
 
 
@@ -26,16 +28,43 @@ class Needs:
     Attributes:
         topology: Racks and nodes.
         feature_gates: Gates on top of the default ones, sorted.
+        time_profile: The run's; `fast` depends on the number of nodes.
 
     """
 
     topology: Topology
     feature_gates: tuple[tuple[str, bool], ...] = ()
+    time_profile: str = "fast"
+
+    @property
+    def plane(self) -> tuple[float, str]:
+        """
+        Return what stands for the key of the control plane that this asks for.
+
+        It is equal where the keys are, and known without a look at the binaries, whose
+        versions are the same all through a run.
+        """
+        config = make_config(
+            versions={},
+            nodes=len(self.topology.nodes),
+            time_profile=self.time_profile,
+            feature_gates=dict(self.feature_gates),
+        )
+        return (config.profile.lease_s, config.key)
 
     @property
     def order(self) -> tuple[Any, ...]:
         """Return what to sort tests by, so that clusters are rarely changed."""
-        return (self.feature_gates, self.topology.name, len(self.topology.nodes))
+        return (*self.plane, self.topology.name, len(self.topology.nodes))
+
+    @property
+    def group(self) -> Group:
+        """Return what makes tests good neighbours on one worker."""
+        lease_s, key = self.plane
+        return Group(
+            plane=f"{key} (lease {lease_s:g}s)",
+            topology=f"{self.topology.name} ({len(self.topology.nodes)} nodes)",
+        )
 
 
 def needs_of(item: pytest.Item, settings: Settings) -> Needs:
@@ -62,6 +91,7 @@ def needs_of(item: pytest.Item, settings: Settings) -> Needs:
     return Needs(
         topology=make_topology(name, nodes),
         feature_gates=tuple(sorted(gates.items())),
+        time_profile=settings.time_profile,
     )
 
 

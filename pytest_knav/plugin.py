@@ -7,7 +7,7 @@ no YAML, no HTTP. `tests/plugin/test_import_cost.py` holds it to that.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -80,6 +80,23 @@ def pytest_collection_modifyitems(
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     """Say where a user's fixture stands in for one of ours."""
     return config.stash[KEY].shadowed()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Tell who can share a cluster, before xdist tells which tests there are."""
+    session.config.stash[KEY].tell_groups(session.items)
+
+
+@pytest.hookimpl(optionalhook=True, trylast=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:  # noqa: ANN401 - xdist has no types
+    """Share out tests by their clusters, unless `--dist` names another way."""
+    if config.getoption("dist") != "load":
+        return None
+    from pytest_knav import distribution  # noqa: PLC0415 - needs xdist
+
+    directory = config.stash[KEY].run_directory
+    return distribution.ClusterScheduling(config, log, directory)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -16,7 +16,7 @@ from pytest_knav.reports.tally import Tally
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from _pytest.terminal import TerminalReporter
 
@@ -143,6 +143,19 @@ class KnavSession:
             problems = self._preflight()
         if problems:
             self._refuse(problems, items)
+
+    def tell_groups(self, items: Sequence[pytest.Item]) -> None:
+        """Tell the controller of a run with workers which tests can share a cluster."""
+        if not self._workerinput or not any(map(names.needs_cluster, items)):
+            return
+        from pytest_knav import scheduling  # noqa: PLC0415 - only if used
+
+        groups = [
+            self.needs(item).group if names.needs_cluster(item) else None
+            for item in items
+        ]
+        tests = [item.nodeid for item in items]
+        scheduling.write_groups(self.run_directory, tests, groups)
 
     def shadowed(self) -> list[str]:
         """Return a line for each fixture of ours that a user's own one hides."""
