@@ -15,9 +15,10 @@ from pytest_knav.topology import Topology, make_topology
 if TYPE_CHECKING:
     import pytest
 
+    from pytest_knav.control_plane.config import ClusterConfig
     from pytest_knav.options import Settings
 
-MARK_ARGUMENTS = ("topology", "nodes", "feature_gates")
+MARK_ARGUMENTS = ("topology", "nodes", "feature_gates", "isolated")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +29,27 @@ class Needs:
     Attributes:
         topology: Racks and nodes.
         feature_gates: Gates on top of the default ones, sorted.
+        isolated: Whether it wants a control plane that no other test uses.
         time_profile: The run's; `fast` depends on the number of nodes.
 
     """
 
     topology: Topology
     feature_gates: tuple[tuple[str, bool], ...] = ()
+    isolated: bool = False
     time_profile: str = "fast"
+
+    def config(
+        self, versions: Mapping[str, str], control_plane: str = "fast"
+    ) -> ClusterConfig:
+        """Return the settings of the control plane that this asks for."""
+        return make_config(
+            versions=dict(versions),
+            nodes=len(self.topology.nodes),
+            time_profile=self.time_profile,
+            control_plane=control_plane,
+            feature_gates=dict(self.feature_gates),
+        )
 
     @property
     def plane(self) -> tuple[float, str]:
@@ -44,25 +59,25 @@ class Needs:
         It is equal where the keys are, and known without a look at the binaries, whose
         versions are the same all through a run.
         """
-        config = make_config(
-            versions={},
-            nodes=len(self.topology.nodes),
-            time_profile=self.time_profile,
-            feature_gates=dict(self.feature_gates),
-        )
+        config = self.config({})
         return (config.profile.lease_s, config.key)
 
     @property
     def order(self) -> tuple[Any, ...]:
         """Return what to sort tests by, so that clusters are rarely changed."""
-        return (*self.plane, self.topology.name, len(self.topology.nodes))
+        return (
+            self.isolated,
+            *self.plane,
+            self.topology.name,
+            len(self.topology.nodes),
+        )
 
     @property
     def group(self) -> Group:
         """Return what makes tests good neighbours on one worker."""
         lease_s, key = self.plane
         return Group(
-            plane=f"{key} (lease {lease_s:g}s)",
+            plane=f"{key} (lease {lease_s:g}s){', isolated' * self.isolated}",
             topology=f"{self.topology.name} ({len(self.topology.nodes)} nodes)",
         )
 
@@ -88,9 +103,13 @@ def needs_of(item: pytest.Item, settings: Settings) -> Needs:
             f"knav(feature_gates={gates!r}): give a dict such as "
             '{"GangScheduling": True}'
         )
+    isolated = marked.get("isolated", False)
+    if not isinstance(isolated, bool):
+        raise BadInput(f"knav(isolated={isolated!r}): give True or False")
     return Needs(
         topology=make_topology(name, nodes),
         feature_gates=tuple(sorted(gates.items())),
+        isolated=isolated,
         time_profile=settings.time_profile,
     )
 

@@ -42,7 +42,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options, register marks and fixtures."""
     for line in (
-        "knav(topology=…, nodes=…, feature_gates=…): the cluster that a test needs",
+        "knav(topology=…, nodes=…, feature_gates=…, isolated=…): a test's cluster",
         "chaos: a test that injects faults; set by itself where `chaos` is requested",
     ):
         config.addinivalue_line("markers", line)

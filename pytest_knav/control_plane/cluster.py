@@ -6,17 +6,15 @@ import functools
 import shutil
 import time
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_knav.control_plane.discovery import Discovery
 from pytest_knav.control_plane.nodes import NodeInfo, node_info
 from pytest_knav.control_plane.state.beginning import begin
 from pytest_knav.durations import Duration, seconds
-from pytest_knav.errors import BadInput, ClusterError, WaitTimeout
+from pytest_knav.errors import BadInput, ClusterError, HarnessError, WaitTimeout
 from pytest_knav.history.record import STEP
 from pytest_knav.history.recorder import Recorder
-from pytest_knav.history.transport import HttpTransport
 from pytest_knav.history.view import View, latest_view
 from pytest_knav.workloads import Gang, Manifest
 from pytest_knav.workloads.handle import Handle
@@ -26,6 +24,7 @@ from pytest_knav.workloads.render import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     from kubernetes.client import ApiClient, CoreV1Api
 
@@ -54,6 +53,7 @@ class Cluster:
         artifacts: Directory of this test's files.
         beginning: The state to begin with; by default all nodes of the topology and
             nothing else are brought into what must be a cluster without nodes.
+        recorder: One that follows the control plane already, as `hand_over` gives it.
 
     Attributes:
         plane: The control plane.
@@ -71,6 +71,7 @@ class Cluster:
         topology: Topology,
         artifacts: Path,
         beginning: State | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.plane = plane
         self.topology = topology
@@ -78,7 +79,9 @@ class Cluster:
         self.beginning = beginning
         self.step: Callable[[str], AbstractContextManager[object]] = nullcontext
         self._discovery = Discovery(plane.api)
+        self._running = recorder
         self._made: list[str] = []
+        self._log_begins: dict[Path, int] = {}
         self._open = ExitStack()
 
     def __repr__(self) -> str:
@@ -141,9 +144,8 @@ class Cluster:
         self.plane.observe(self._note_component)
         self._open.callback(self.plane.forget, self._note_component)
         self.artifacts.mkdir(parents=True, exist_ok=True)
-        self.recorder = self._make_recorder()
-        self.recorder.start()
-        self._open.callback(self.recorder.stop)
+        self._log_begins = {log: log.stat().st_size for log in self._logs()}
+        self.recorder = self._taken_over() or self._make_recorder()
         self._await_nodes()
 
     def reset(self, artifacts: Path | None = None) -> None:
@@ -157,11 +159,10 @@ class Cluster:
             artifacts: Where the new history goes; by default in place of the old one.
 
         """
-        self.close()
+        self._running = self.hand_over()
         if artifacts is None:
             shutil.rmtree(self.artifacts / "history", ignore_errors=True)
         self.artifacts = self.artifacts if artifacts is None else artifacts
-        self._open = ExitStack()
         self._made = []
         self.start()
 
@@ -231,9 +232,51 @@ class Cluster:
 
     def close(self) -> None:
         """End the recording and close every connection; the processes go on."""
+        try:
+            self._let_go()
+        finally:
+            for recorder in (self._running, self.__dict__.pop("recorder", None)):
+                if recorder is not None:
+                    recorder.stop()
+            self._running = None
+
+    def hand_over(self) -> Recorder:
+        """
+        Finish this history and return the recorder, which goes on following.
+
+        Raises:
+            HarnessError: The stored history is not whole.
+
+        """
+        self._let_go()
+        recorder: Recorder = self.__dict__.pop("recorder")
+        try:
+            recorder.rest()
+        except BaseException:
+            recorder.stop()
+            raise
+        return recorder
+
+    def copy_logs(self) -> list[Path]:
+        """Copy what the components have logged since the start to the artifacts."""
+        target = self.artifacts / "logs"
+        target.mkdir(parents=True, exist_ok=True)
+        copies = []
+        for log in self._logs():
+            copies.append(target / log.name)
+            with log.open("rb") as source, copies[-1].open("wb") as copy:
+                source.seek(self._log_begins.get(log, 0))
+                shutil.copyfileobj(source, copy)
+        return copies
+
+    def _logs(self) -> list[Path]:
+        return sorted((self.plane.workdir / "logs").glob("*.log"))
+
+    def _let_go(self) -> None:
         for client in ("core", "api"):
             self.__dict__.pop(client, None)
-        self._open.close()
+        opened, self._open = self._open, ExitStack()
+        opened.close()
 
     def delete(self) -> None:
         """End the recording and remove the control plane with all its files."""
@@ -358,18 +401,28 @@ class Cluster:
         """Return once all that the API server shows now is recorded; its revision."""
         return self.recorder.catch_up(CATCH_UP_TIMEOUT_S)
 
+    def _taken_over(self) -> Recorder | None:
+        """Return the running recorder at a new history, or None if it lost its way."""
+        recorder, self._running = self._running, None
+        if recorder is None:
+            return None
+        try:
+            recorder.catch_up(CATCH_UP_TIMEOUT_S)
+            recorder.begin(self.artifacts / "history")
+        except HarnessError:
+            # A fault of the last test may have cut it off; a new one begins with lists.
+            recorder.stop()
+            return None
+        return recorder
+
     def _make_recorder(self) -> Recorder:
-        endpoint = self.plane.endpoint
-        return Recorder(
-            HttpTransport(
-                endpoint.server,
-                ca_file=Path(endpoint.ca_file),
-                cert_file=Path(endpoint.cert_file),
-                key_file=Path(endpoint.key_file),
-            ),
+        recorder = Recorder(
+            self.plane.transport(),
             directory=self.artifacts / "history",
             etcd=f"http://127.0.0.1:{self.plane.ports['etcdPort']}",
         )
+        recorder.start()
+        return recorder
 
     def _note_component(self, name: str, verb: str) -> None:
         self.recorder.note(STEP, verb.upper(), name)

@@ -7,6 +7,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
@@ -19,11 +20,11 @@ from pytest_knav.control_plane.config import ClusterConfig
 from pytest_knav.control_plane.kwokctl import Kwokctl
 from pytest_knav.control_plane.state.restore import StateKeeper
 from pytest_knav.errors import BadInput, ClusterError
+from pytest_knav.history.transport import HttpTransport
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from pytest_knav.control_plane.assets import AssetStore
     from pytest_knav.control_plane.registry import ClusterEntry
@@ -177,6 +178,15 @@ class ControlPlane:
     def component(self, name: str) -> Component:
         """Return a component by its name or usual short form."""
         return self.components[component_name(name)]
+
+    def transport(self) -> HttpTransport:
+        """Return a new way to the API server, for streams; the caller closes it."""
+        return HttpTransport(
+            self.endpoint.server,
+            ca_file=Path(self.endpoint.ca_file),
+            cert_file=Path(self.endpoint.cert_file),
+            key_file=Path(self.endpoint.key_file),
+        )
 
     def observe(self, observer: Callable[[str, str], None]) -> None:
         """Tell a function of every kill, pause, resume and restart from now on."""

@@ -82,6 +82,18 @@ class History:
             if len(self._records) > self._fold_above:
                 self._fold()
 
+    def successor(self) -> History:
+        """
+        Return a new history that begins with the objects that live now.
+
+        It shares this one's lock, so that who fills both needs no other.
+        """
+        with self.lock:
+            later = History(max_records=self._max_records)
+            later.lock = self.lock
+            later.advance(self._newest)
+            return later
+
     def advance(self, revision: int) -> None:
         """Note that the cluster has reached a revision, though nothing was recorded."""
         with self.lock:

@@ -118,8 +118,7 @@ class Recorder:
 
         """
         deadline = time.monotonic() + timeout_s
-        if self._directory is not None:
-            self._writer = HistoryWriter(self._directory, fsync=self._fsync)
+        self._writer = self._open_writer(self._directory)
         try:
             for watcher in self._all_watchers():
                 watcher.start()
@@ -129,6 +128,49 @@ class Recorder:
         except BaseException:
             self._end_threads()
             raise
+
+    def begin(self, directory: Path | None) -> int:
+        """
+        Begin a new history, here and on disk, with the objects that are known now.
+
+        Nothing is listed again, so this costs little where a new recorder would read
+        the whole cluster. What came before stays in the history of before.
+
+        Args:
+            directory: Where the new history is stored; None keeps it in memory alone.
+
+        Returns:
+            The revision that it begins after.
+
+        Raises:
+            HarnessError: The disk refused the old history or the new one.
+
+        """
+        self.rest()
+        writer = self._open_writer(directory)
+        with self._news:
+            later = self.history.successor()
+            changes = self._known_again(later.newest_revision)
+            for change in changes:
+                later.add(change.record, change.after)
+            if writer is not None:
+                writer.extend(change.record for change in changes)
+            self.history, self._writer = later, writer
+            self._news.notify_all()
+        return later.newest_revision
+
+    def rest(self) -> None:
+        """
+        Finish the stored history and go on in memory alone.
+
+        Raises:
+            HarnessError: The stored history is not whole.
+
+        """
+        with self._news:
+            writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
 
     def stop(self) -> None:
         """
@@ -247,6 +289,21 @@ class Recorder:
         if self._heartbeat is None:
             raise Inconclusive("the recorder has no heartbeat, so its lag is not known")
         return self._heartbeat.lag.maximum(since_monotonic, time.monotonic())
+
+    def _open_writer(self, directory: Path | None) -> HistoryWriter | None:
+        if directory is None:
+            return None
+        return HistoryWriter(directory, fsync=self._fsync)
+
+    def _known_again(self, revision: int) -> list[Change]:
+        """Return what a new history begins with, in order."""
+        seen: list[Change] = []
+        begun: list[Change] = []
+        for watcher in self._watchers:
+            live = self.history.latest(watcher.resource.kind)
+            seen += watcher.again(live.values())
+            begun.append(watcher.begun(revision, len(live)))
+        return sorted(seen, key=lambda change: change.record.revision) + begun
 
     def _all_watchers(self) -> list[Watcher]:
         return [*self._watchers, *([self._pulse] if self._pulse else [])]

@@ -12,6 +12,8 @@ from pytest_knav.history.record import ADDED, DELETED, MODIFIED, Record
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pytest_knav.history.listing import Listing
     from pytest_knav.history.merge import JsonObject
 
@@ -70,6 +72,13 @@ class Sight:
         after = merge_apply(old, patch)
         self._known[uid] = after
         return [Change(self._record(MODIFIED, after, revision, patch=patch), after)]
+
+    def again(self, live: Iterable[JsonObject]) -> list[Change]:
+        """Return objects as if each were seen for the first time, oldest first."""
+        return [
+            Change(self._record(ADDED, known, revision_of(known), data=known), known)
+            for known in sorted(live, key=revision_of)
+        ]
 
     def _record(
         self, verb: str, about: JsonObject, revision: int, **content: JsonObject

@@ -18,7 +18,7 @@ from pytest_knav.history.record import check_header, decode, encode, encode_head
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from pytest_knav.history.record import Record
@@ -29,6 +29,8 @@ PENDING_RECORDS_MAX: Final = 5_000
 _READ_BYTES: Final = 2**16
 _LINE_BYTES_MAX: Final = 64 * 2**20
 _GZIP: Final = 31
+# The fastest: a history is written while the cluster under test needs the processor.
+_LEVEL: Final = 1
 _SEGMENT = re.compile(r"history-(\d{6})\.jsonl\.gz")
 
 
@@ -79,6 +81,11 @@ class HistoryWriter:
             full = len(self._pending) >= PENDING_RECORDS_MAX
         if full:
             self.flush()
+
+    def extend(self, records: Iterable[Record]) -> None:
+        """Take many records at once; the flushing thread writes them out."""
+        with self._pending_lock:
+            self._pending.extend(records)
 
     def flush(self) -> None:
         """Write out what was appended so far."""
@@ -148,7 +155,7 @@ class HistoryWriter:
         self._number += 1
         path = self._directory / f"history-{self._number:06}.jsonl.gz"
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        self._zip = zlib.compressobj(wbits=_GZIP)
+        self._zip = zlib.compressobj(_LEVEL, wbits=_GZIP)
         self._written = 0
         header = encode_header(segment=self._number)
         self._put(self._zip.compress(f"{header}\n".encode()))

@@ -18,10 +18,11 @@ from pytest_knav.history.sight import Change, Sight, own_record
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from pytest_knav.history.fill import Revisions
     from pytest_knav.history.listing import Listing
+    from pytest_knav.history.merge import JsonObject
     from pytest_knav.history.resources import Resource
     from pytest_knav.history.transport import Stream, Transport
 
@@ -135,6 +136,19 @@ class Watcher:
                 "its traceback is in the warnings of the run"
             )
 
+    def again(self, live: Iterable[JsonObject]) -> list[Change]:
+        """Return objects of its resource as if each were seen for the first time."""
+        return self._sight.again(live)
+
+    def begun(self, revision: int, objects: int) -> Change:
+        """Return the entry that says from which revision on all objects are known."""
+        payload: JsonObject = {"path": self.resource.path, "served": False}
+        verb = "NOTE"
+        if self.served:
+            payload = {"path": self.resource.path, "objects": objects}
+            verb = "BEGIN"
+        return Change(own_record(WATCH, self.resource.kind, verb, revision, payload))
+
     def _run(self) -> None:
         failures = 0
         while self.served and not self._stopping.wait(_pause_s(failures)):
@@ -171,12 +185,7 @@ class Watcher:
             self._not_served()
             return
         changes = self._sight.difference(listing)
-        text = {"path": self.resource.path, "objects": len(changes)}
-        changes.append(
-            Change(
-                own_record(WATCH, self.resource.kind, "BEGIN", listing.revision, text)
-            )
-        )
+        changes.append(self.begun(listing.revision, len(changes)))
         self._hand_over(listing.revision, changes, live=False)
         self.ready.set()
 
@@ -187,9 +196,7 @@ class Watcher:
                 f"({self.resource.kind}), so it cannot be recorded"
             )
         self.served = False
-        payload = {"path": self.resource.path, "served": False}
-        record = own_record(WATCH, self.resource.kind, "NOTE", self._revision, payload)
-        self._hand_over(self._revision, [Change(record)], live=False)
+        self._hand_over(self._revision, [self.begun(self._revision, 0)], live=False)
         self.ready.set()
 
     def _follow(self) -> None:

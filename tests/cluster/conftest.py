@@ -10,15 +10,18 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_knav.control_plane import retrying
+from pytest_knav.control_plane.state import served
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from pytest_knav.control_plane.plane import ControlPlane
 
 RUN_TIMEOUT_S = 180.0
 APPEAR_TIMEOUT_S = 60.0
@@ -153,3 +156,66 @@ def allure_command(pytestconfig: pytest.Config) -> Path:
         if done.returncode:
             pytest.skip(f"npm cannot install allure@3: {done.stderr[-300:]}")
     return command
+
+
+# Whatever the running control plane renews by itself, and what no restore touches.
+_NOT_COMPARED = frozenset({"events", "leases", "endpointslices", "componentstatuses"})
+
+
+def read_everything(plane: ControlPlane) -> dict[str, dict[str, Any]]:
+    """Return every object of every kind by its path, without resource versions."""
+    found: dict[str, dict[str, Any]] = {}
+    for path in sorted(set(served.list_paths(plane.api).values())):
+        plural = path.rpartition("/")[2]
+        if plural in _NOT_COMPARED:
+            continue
+        for item in (plane.api.get_or_none(path) or {"items": []})["items"]:
+            metadata = item["metadata"]
+            metadata.pop("resourceVersion", None)
+            # Served by several versions of a group, each with its own notes.
+            metadata.pop("managedFields", None)
+            where = metadata.get("namespace", "")
+            found[f"{path} {where}/{metadata['name']}"] = item
+    return found
+
+
+def compare(
+    before: dict[str, dict[str, Any]],
+    after: dict[str, dict[str, Any]],
+    *,
+    ignoring: Iterable[str] = (),
+) -> list[str]:
+    """Return in words how two readings differ; empty when they are equal."""
+    skipped = tuple(ignoring)
+    lines = [f"gone: {path}" for path in sorted(before.keys() - after.keys())]
+    lines += [f"new: {path}" for path in sorted(after.keys() - before.keys())]
+    lines += [
+        f"changed: {path}: {_fields(before[path], after[path])}"
+        for path in sorted(before.keys() & after.keys())
+        if before[path] != after[path]
+    ]
+    return [line for line in lines if not any(part in line for part in skipped)]
+
+
+def _fields(before: Any, after: Any, at: str = "") -> list[str]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = sorted(before.keys() | after.keys())
+        return [
+            line
+            for key in keys
+            if before.get(key) != after.get(key)
+            for line in _fields(before.get(key), after.get(key), f"{at}.{key}")
+        ]
+    return [f"{at}: {before!r:.120} != {after!r:.120}"]
+
+
+@pytest.fixture
+def everything() -> Callable[[ControlPlane], dict[str, dict[str, Any]]]:
+    """Return what reads every object of a cluster through the API."""
+    return read_everything
+
+
+@pytest.fixture
+def differences() -> Callable[..., list[str]]:
+    """Return what says how two such readings differ."""
+    return compare

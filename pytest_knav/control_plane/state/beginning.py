@@ -66,8 +66,8 @@ def add_nodes(plane: ControlPlane, topology: Topology, names: Iterable[str]) -> 
     found = plane.api.get("/api/v1/nodes")["items"]
     missing = set(wanted) - {node["metadata"]["name"] for node in found}
     state = plane.states.save()
-    values = {**state.values, **nodes.copies(topology, missing, found)}
-    plane.states.restore(replace(state, values=values))
+    made = nodes.copies(topology, missing, found, lease_s=plane.profile.lease_s)
+    plane.states.restore(replace(state, values={**state.values, **made}))
 
 
 def cached(plane: ControlPlane, topology: Topology) -> Path:

@@ -74,7 +74,11 @@ def make_models(api: Api, topology: Topology, missing: Iterable[str]) -> None:
 
 
 def copies(
-    topology: Topology, missing: Iterable[str], models: Sequence[JsonObject]
+    topology: Topology,
+    missing: Iterable[str],
+    models: Sequence[JsonObject],
+    *,
+    lease_s: float,
 ) -> dict[str, bytes]:
     """
     Return the stored keys of nodes and their leases, as copies of finished nodes.
@@ -83,6 +87,7 @@ def copies(
         topology: What is simulated.
         missing: The names of its nodes to be made.
         models: Node objects of the cluster; one for each kind that is missing.
+        lease_s: How long a lease lasts.
 
     """
     by_name = {node.name: node for node in topology.nodes}
@@ -97,7 +102,7 @@ def copies(
         spec, model = originals[shape(node)]
         made = _copy(node, spec, model, now)
         made["metadata"]["annotations"][_TTL] = str(ttl_s(len(topology.nodes)))
-        lease = _lease(made, now)
+        lease = lease_of(made, now, lease_s)
         values[PREFIX + node.name] = json.dumps(made).encode()
         values[leases.PREFIX + node.name] = json.dumps(lease).encode()
     return values
@@ -118,6 +123,37 @@ def ttl_s(nodes: int) -> int:
 def manifest_of(node: NodeSpec) -> dict[str, Any]:
     """Return the Node object to create, in the care of KWOK."""
     return node_manifest(node, {KUBELET_LABEL: KUBELET_RUNNING})
+
+
+def lease_of(node: Mapping[str, Any], now: float, lease_s: float) -> dict[str, Any]:
+    """Return the lease of a stored node, renewed now and held by nobody."""
+    metadata = node["metadata"]
+    owner = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+    }
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": "kube-node-lease",
+            "uid": str(uuid.uuid4()),
+            "creationTimestamp": timestamp(now),
+            "ownerReferences": [owner],
+        },
+        "spec": {
+            "leaseDurationSeconds": int(lease_s),
+            "renewTime": leases.micro_time(now),
+        },
+    }
+
+
+def timestamp(now: float) -> str:
+    """Return a moment as a Kubernetes Time."""
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _specs(topology: Topology, names: Iterable[str]) -> list[NodeSpec]:
@@ -146,7 +182,7 @@ def _copy(
         metadata[part] = _replaced(metadata[part], theirs[part], ours[part])
     metadata["name"] = node.name
     metadata["uid"] = str(uuid.uuid4())
-    metadata["creationTimestamp"] = _time(now)
+    metadata["creationTimestamp"] = timestamp(now)
     metadata.pop("resourceVersion", None)
     for address in made["status"].get("addresses", ()):
         if address["address"] == spec.name:
@@ -159,29 +195,3 @@ def _replaced(
 ) -> dict[str, str]:
     """Return what others added to the model, and our own for the copy."""
     return {k: v for k, v in found.items() if k not in theirs} | dict(ours)
-
-
-def _lease(node: JsonObject, now: float) -> dict[str, Any]:
-    metadata = node["metadata"]
-    owner = {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "name": metadata["name"],
-        "uid": metadata["uid"],
-    }
-    return {
-        "apiVersion": "coordination.k8s.io/v1",
-        "kind": "Lease",
-        "metadata": {
-            "name": metadata["name"],
-            "namespace": "kube-node-lease",
-            "uid": str(uuid.uuid4()),
-            "creationTimestamp": _time(now),
-            "ownerReferences": [owner],
-        },
-        "spec": {"renewTime": leases.micro_time(now)},
-    }
-
-
-def _time(now: float) -> str:
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 NEWBORN_FILE: Final = "newborn.json"
 # There while a state is being put back: if the process dies, the next one knows.
 UNFINISHED_FILE: Final = "restoring"
-_LOCK_FILE: Final = "restore.lock"
+LOCK_FILE: Final = "restore.lock"
 HEALTHY_TIMEOUT_S: Final = 60.0
 # A request of a component that was ended may still be under way in the API server.
 ROUNDS_MAX: Final = 6
@@ -116,7 +116,7 @@ class StateKeeper:
 
         """
         self.check(state)
-        with self._alone():
+        with self.alone():
             self.heal(working=False)
             with self.quiet(live=live):
                 return self._put_back(state)
@@ -210,7 +210,7 @@ class StateKeeper:
                 or values.get(key) == state.values[key]
             ),
             renew=renew,
-            newborn=self._newborn() if mode == "transplant" else (),
+            newborn=self.newborn() if mode == "transplant" else (),
         )
 
     def _values(
@@ -253,7 +253,8 @@ class StateKeeper:
         del self._remembered[:-STATES_REMEMBERED]
         return self._remembered[-1]
 
-    def _newborn(self) -> frozenset[str]:
+    def newborn(self) -> frozenset[str]:
+        """Return the keys that the cluster has from its birth."""
         path = self._plane.entry.directory / NEWBORN_FILE
         try:
             return frozenset(json.loads(path.read_text()))
@@ -264,8 +265,15 @@ class StateKeeper:
             ) from error
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with (self._plane.entry.directory / _LOCK_FILE).open("w") as lock:
+    def alone(self) -> Iterator[None]:
+        """
+        Keep others from restoring the cluster.
+
+        Raises:
+            ClusterError: Another is at it.
+
+        """
+        with (self._plane.entry.directory / LOCK_FILE).open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 _DISCOVERY: Final = (
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 )
-# Stored under names of their own (pkg/registry/core/*/storage).
-_RENAMED: Final = {
+# Stored under names of their own, by what they are called in keys
+# (pkg/kubeapiserver/default_storage_factory_builder.go).
+RENAMED: Final = {
     "minions": "nodes",
     "controllers": "replicationcontrollers",
     "ingress": "ingresses",
@@ -53,15 +54,15 @@ def wait_caught_up(api: Api, keys: Iterable[str], custom: Iterable[str]) -> None
         return
     wanted = set(custom)
     if not retrying.until(
-        lambda: wanted <= set(_paths(api)), timeout_s=CAUGHT_UP_TIMEOUT_S
+        lambda: wanted <= set(list_paths(api)), timeout_s=CAUGHT_UP_TIMEOUT_S
     ):
-        missing = sorted(wanted - set(_paths(api)))
+        missing = sorted(wanted - set(list_paths(api)))
         raise ClusterError(
             f"the API server does not serve {', '.join(missing)} "
             f"{CAUGHT_UP_TIMEOUT_S:g}s after their definitions were put back"
         )
-    paths = _paths(api)
-    shown = {_RENAMED.get(kind, kind) for kind in kinds}
+    paths = list_paths(api)
+    shown = {RENAMED.get(kind, kind) for kind in kinds}
     api.each(
         functools.partial(_ask, api, paths[kind]) for kind in shown if kind in paths
     )
@@ -77,7 +78,7 @@ def _built_in(group: str) -> bool:
     )
 
 
-def _paths(api: Api) -> dict[str, str]:
+def list_paths(api: Api) -> dict[str, str]:
     """Return the list of each stored kind: by plural, of CRDs also by group."""
     found: dict[str, str] = {}
     for root in ("/api", "/apis"):
