@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from pytest_knav.commands.faults import known
 from pytest_knav.control_plane.profiles import fast_profile, real_profile
+from pytest_knav.control_plane.speed import MEASURED_ON, SETTINGS
+from pytest_knav.control_plane.state.table import MEANINGS, REST, ROWS
 from pytest_knav.options import OPTIONS
 from pytest_knav.topology import PRESETS, make_topology
 
@@ -145,7 +147,56 @@ def time_profiles() -> str:
     )
 
 
+def state() -> str:
+    """Return the page of what a restore does to each key."""
+    rows = [
+        (keys if row is REST else f"`{keys}`", row.reset, row.transplant, row.why)
+        for row in (*ROWS, REST)
+        for keys in row.keys
+    ]
+    header = ("Keys below `/registry/`", "Reset", "Transplant", "Why")
+    words = [(f"*{word}*", _cell(meaning)) for word, meaning in MEANINGS.items()]
+    return _page(
+        "State: what a restore does to each key",
+        "`cluster.save()` and `knav cluster save` keep every key of the cluster's "
+        "store; `cluster.restore(state)` and the reset between two tests put them "
+        "back through etcd while the API server stays up. A *reset* is of the cluster "
+        "that the state was taken from, a *transplant* of another one with the same "
+        "control-plane key (versions, feature gates, time profile, settings).",
+        _table(header, rows),
+        "What the words mean:",
+        _table(("", ""), words),
+        "Around the write kube-controller-manager and kube-scheduler are ended and "
+        "started afresh, because their memory is state too; KWOK is held and goes on, "
+        "because a new KWOK waits for the leases of the old one. Only keys that differ "
+        "are written. It is done when the API server's caches have caught up.",
+        "Times are not moved: a Job whose `activeDeadlineSeconds` has passed since the "
+        "state was saved fails when it is restored, and a `pytest-knav/run-for` of a "
+        "running pod begins anew.",
+    )
+
+
+def control_planes() -> str:
+    """Return the page of what the fast control plane is faster by."""
+    rows = [
+        (one.component, _cell(one.plain), _cell(one.fast), one.measured, one.harmless)
+        for one in SETTINGS
+    ]
+    header = ("Component", "`plain`", "`fast`", "Measured", "Why it is harmless")
+    return _page(
+        "Control planes: plain and fast",
+        "`--knav-control-plane plain` is what kwokctl starts by itself; `fast`, the "
+        "default, has the settings of this table on top. Reports name which one it "
+        "was. Both run kube-controller-manager and kube-scheduler without leader "
+        "election, so that a restart takes half a second instead of sixteen.",
+        _table(header, rows),
+        MEASURED_ON,
+    )
+
+
 PAGES = {
+    "control-planes.md": control_planes,
+    "state.md": state,
     "options.md": options,
     "faults.md": faults,
     "topologies.md": topologies,

@@ -24,6 +24,11 @@ DEFAULT_FEATURE_GATES: tuple[tuple[str, bool], ...] = (
     ("WorkloadAwarePreemption", True),
 )
 CONTROL_PLANES = ("plain", "fast")
+# The binaries that run in a cluster; versions of other tools do not shape it.
+RUNNING = frozenset({
+    "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok",
+    "kwokctl",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +122,7 @@ def make_config(
             raise BadInput(f"feature_gates[{gate!r}]={on!r}: give True or False")
         gates[gate] = on
     return ClusterConfig(
-        versions=tuple(sorted(versions.items())),
+        versions=tuple(sorted(v for v in versions.items() if v[0] in RUNNING)),
         profile=profile_named(time_profile, nodes=nodes),
         control_plane=control_plane,
         feature_gates=tuple(sorted(gates.items())),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from pytest_knav.control_plane import speed
 from pytest_knav.errors import ClusterError
 
 
@@ -99,7 +100,7 @@ class Kwokctl:
             f"--kubeconfig={self.kubeconfig}",
             f"--timeout={CREATE_TIMEOUT_S}s",
             timeout_s=CREATE_TIMEOUT_S + 30,
-            env=speed_environment(config),
+            env=speed.environment(config.control_plane),
         )  # fmt: skip
         if done.returncode:
             raise ClusterError(
@@ -136,7 +137,7 @@ class Kwokctl:
                 profile.monitor_grace_s * 1000
             ),
             "enableCRDs": list(ENABLED_CRDS),
-            "disableQPSLimits": config.control_plane == "fast",
+            **speed.options(config.control_plane),
             **ports,
         }
         if config.scheduler_config:
@@ -261,8 +262,8 @@ def _patches(config: ClusterConfig) -> list[dict[str, object]]:
         ],
         "etcd": [],
     }
-    if config.control_plane == "fast":
-        arguments["etcd"].append(("unsafe-no-fsync", "true"))
+    for component, flags in speed.flags(config.control_plane).items():
+        arguments[component] += flags
     for component, flag, value in config.extra_args:
         arguments[component].append((flag, value))
     return [
@@ -273,15 +274,6 @@ def _patches(config: ClusterConfig) -> list[dict[str, object]]:
         for component, pairs in arguments.items()
         if pairs
     ]
-
-
-def speed_environment(config: ClusterConfig) -> dict[str, str]:
-    """Return the environment variables that the components of a cluster run with."""
-    # Fewer garbage collections cut a run with 10,000 pods by a quarter; without a
-    # limit the API server then takes 4 GB for it (both measured).
-    if config.control_plane != "fast":
-        return {}
-    return {"GOGC": "800", "GOMEMLIMIT": "2GiB"}
 
 
 def flag_value(command: list[str], flag: str) -> str | None:

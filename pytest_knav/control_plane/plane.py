@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from pytest_knav.control_plane import kwokctl, ports, registry, retrying
+from pytest_knav.control_plane import kwokctl, ports, registry, retrying, speed
 from pytest_knav.control_plane.api import Api, ApiRefusedError, read_kubeconfig
 from pytest_knav.control_plane.assets import CONTROL_PLANE
 from pytest_knav.control_plane.components import Component, component_name
@@ -143,7 +143,7 @@ class ControlPlane:
         tool.check_version()
         tool.create(entry.name, config, numbers)
         plane_file = entry.directory / _PLANE_FILE
-        environment = kwokctl.speed_environment(config)
+        environment = speed.environment(config.control_plane)
         facts = {
             "ports": numbers,
             "config": config.as_data(),
