@@ -82,8 +82,11 @@ soak: assets ## What is long: kill matrices, repeats, many seeds, large sizes
 	@$(title) 'tests/soak: kill matrix, repeats, sizes'
 	$(PYTEST) tests/soak $(ARGS)
 
-bench: assets ## Measure start of a cluster and cost of the plugin
-	$(BIN)/python scripts/bench.py --write docs/benchmarks.md
+bench: assets ## Measure ours beside plain kwokctl; ARGS="--size 1k" for more
+	@$(title) 'knav selfbench'
+	@mkdir -p .knav
+	$(BIN)/knav selfbench --write docs/benchmarks.md --plot docs/benchmarks.svg \
+		--json .knav/selfbench.json $(ARGS)
 
 report: $(STAMP) ## Render the Allure report of the last make chaos (needs Node)
 	$(BIN)/python scripts/report.py $(RESULTS) $(REPORT)

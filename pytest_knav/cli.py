@@ -17,6 +17,7 @@ from pytest_knav import __version__
 from pytest_knav.commands import assets, cluster, faults, topology
 from pytest_knav.commands.doctor import doctor
 from pytest_knav.commands.init import init
+from pytest_knav.commands.selfbench import selfbench
 from pytest_knav.errors import BadInput, HarnessError
 
 
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.command()(init)
 app.command()(doctor)
+app.command()(selfbench)
 app.add_typer(assets.app)
 app.add_typer(cluster.app)
 app.add_typer(topology.app)

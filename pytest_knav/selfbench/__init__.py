@@ -1,0 +1,1 @@
+"""What pytest-knav costs and gains, beside plain kwokctl: measured, judged, shown."""
