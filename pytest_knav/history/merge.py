@@ -18,24 +18,39 @@ JsonObject: TypeAlias = Mapping[str, Any]
 _DROPPED = frozenset({"apiVersion", "kind"})
 
 
-def normalise(raw: JsonObject) -> dict[str, Any]:
+def normalise(raw: JsonObject, *, nulls: bool = True) -> dict[str, Any]:
     """
     Return an object of the API as history keeps it.
 
-    Without nulls (see above), without ``metadata.managedFields`` (half of a pod's
-    bytes, and no scheduler reads them), and without the top-level ``apiVersion`` and
-    ``kind``: a watch sends them and a list does not, and the record has the kind.
+    It comes without nulls (see above), without ``metadata.managedFields`` (half of a
+    pod's bytes, and no scheduler reads them), and without the top-level ``apiVersion``
+    and ``kind``: a watch sends them and a list does not, and the record has the kind.
+
+    Args:
+        raw: The object, as it was sent; what is nested in it becomes the history's.
+        nulls: Whether it may hold any; to look for them is a third of the work.
+
     """
     kept = {key: value for key, value in raw.items() if key not in _DROPPED}
     metadata = kept.get("metadata")
-    if isinstance(metadata, Mapping):
+    if isinstance(metadata, dict):
         kept["metadata"] = {k: v for k, v in metadata.items() if k != "managedFields"}
-    return strip_nulls(kept)
+    if nulls:
+        drop_nulls(kept)
+    return kept
 
 
-def strip_nulls(value: JsonObject) -> dict[str, Any]:
-    """Return the object without members that are null, at any depth."""
-    return {key: _stripped(item) for key, item in value.items() if item is not None}
+def drop_nulls(value: dict[str, Any]) -> None:
+    """Remove members that are null from an object, at any depth, in place."""
+    # Most values are plain: a call for each of them would be most of the time.
+    empty = [key for key, item in value.items() if item is None]
+    for key in empty:
+        del value[key]
+    for item in value.values():
+        if type(item) is dict:
+            drop_nulls(item)
+        elif type(item) is list:
+            _drop_in(item)
 
 
 def merge_diff(old: JsonObject, new: JsonObject) -> dict[str, Any]:
@@ -50,7 +65,7 @@ def merge_diff(old: JsonObject, new: JsonObject) -> dict[str, Any]:
             patch[key] = value
             continue
         before = old[key]
-        if isinstance(before, Mapping) and isinstance(value, Mapping):
+        if isinstance(before, dict) and isinstance(value, dict):
             inner = merge_diff(before, value)
             if inner:
                 patch[key] = inner
@@ -70,18 +85,18 @@ def merge_apply(old: JsonObject, patch: JsonObject) -> dict[str, Any]:
     for key, value in patch.items():
         if value is None:
             new.pop(key, None)
-        elif isinstance(value, Mapping):
+        elif isinstance(value, dict):
             before = new.get(key)
-            base = before if isinstance(before, Mapping) else {}
+            base = before if isinstance(before, dict) else {}
             new[key] = merge_apply(base, value)
         else:
             new[key] = value
     return new
 
 
-def _stripped(value: object) -> object:
-    if isinstance(value, Mapping):
-        return strip_nulls(value)
-    if isinstance(value, list):
-        return [_stripped(item) for item in value]
-    return value
+def _drop_in(items: list[Any]) -> None:
+    for item in items:
+        if type(item) is dict:
+            drop_nulls(item)
+        elif type(item) is list:
+            _drop_in(item)

@@ -55,9 +55,19 @@ class Sight:
             changes.append(Change(self._record(DELETED, last, listing.revision)))
         return changes
 
-    def changes(self, raw: JsonObject, *, deleted: bool = False) -> list[Change]:
-        """Return what an object, as the apiserver sent it, says that is new."""
-        new = normalise(raw)
+    def changes(
+        self, raw: JsonObject, *, deleted: bool = False, nulls: bool = True
+    ) -> list[Change]:
+        """
+        Return what an object, as the apiserver sent it, says that is new.
+
+        Args:
+            raw: The object.
+            deleted: Whether this is its end.
+            nulls: Whether it may hold members that are null.
+
+        """
+        new = normalise(raw, nulls=nulls)
         uid, revision = uid_of(new), revision_of(new)
         old = self._known.get(uid)
         if deleted:

@@ -36,6 +36,7 @@ METADATA_ONLY: Final = (
 )
 MERGE_PATCH: Final = "application/merge-patch+json"
 _IDLE_MAX: Final = 16
+_READ_BYTES: Final = 2**16
 _DEAD_CONNECTION: Final = (
     BrokenPipeError,
     ConnectionResetError,
@@ -288,17 +289,26 @@ class HttpStream:
             connection.interrupt()
 
     def _lines(self, response: http.client.HTTPResponse) -> Iterator[bytes]:
+        rest: list[bytes] = []
         while True:
+            # A chunk at a time, and lines cut here: `readline` of a chunked answer
+            # takes several times as long as all that is then done with the line.
             try:
-                line = response.readline()
+                content = response.read1(_READ_BYTES)
             except (OSError, http.client.HTTPException, ValueError) as error:
                 raise ConnectionLost(f"{self._request}: {error!r}") from error
-            if not line and not self._closed:
+            if not content:
+                # An interrupted socket reads as an end too, but it is none.
+                if rest or self._closed:
+                    raise ConnectionLost(f"{self._request}: cut within a line")
                 return
-            # An interrupted socket reads as an end too, but it is none.
-            if not line.endswith(b"\n"):
-                raise ConnectionLost(f"{self._request}: cut within a line")
-            yield line
+            *lines, last = content.split(b"\n")
+            if lines:
+                lines[0] = b"".join([*rest, lines[0]])
+                rest = []
+                yield from lines
+            if last:
+                rest.append(last)
 
 
 def _target(path: str, params: Mapping[str, str]) -> str:

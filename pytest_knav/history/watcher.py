@@ -236,7 +236,9 @@ class Watcher:
         changes = (
             []
             if verb == "BOOKMARK"
-            else self._sight.changes(raw, deleted=verb == DELETED)
+            else self._sight.changes(
+                raw, deleted=verb == DELETED, nulls=b"null" in line
+            )
         )
         self._hand_over(revision_of(raw), changes, live=True)
         self._progress += 1

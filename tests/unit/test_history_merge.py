@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_knav.history.merge import merge_apply, merge_diff, normalise, strip_nulls
+from pytest_knav.history.merge import drop_nulls, merge_apply, merge_diff, normalise
 
 
 SCALARS = st.booleans() | st.integers(-3, 3) | st.text("ab", max_size=2)
@@ -93,6 +93,10 @@ def test_normalise_drops_what_a_patch_cannot_say_and_nobody_reads() -> None:
     }
 
 
-def test_strip_nulls_keeps_the_length_of_arrays() -> None:
+def test_drop_nulls_keeps_the_length_of_arrays() -> None:
     """A null element of an array has a place, so it stays."""
-    assert strip_nulls({"a": [None, 1]}) == {"a": [None, 1]}
+    value = {"a": [None, 1], "b": None, "c": {"d": None}}
+
+    drop_nulls(value)
+
+    assert value == {"a": [None, 1], "c": {}}
