@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations
 from typing import Annotated
@@ -14,9 +15,13 @@ from pytest_knav.errors import BadInput, ClusterError
 
 app = typer.Typer(
     name="cluster",
-    help="Clusters that stay after the command: up, down, and what is there.",
+    help="Clusters that stay after the command: up, down, saved, restored.",
     no_args_is_help=True,
 )
+
+_Which = Annotated[str, typer.Argument(metavar="[NAME]", help="Which cluster.")]
+_From = "A state from `save`, or objects from `kwokctl snapshot save --format k8s`."
+_Live = typer.Option("--live", help="Let everything run; else nothing moves in it.")
 
 
 @app.command()
@@ -26,9 +31,13 @@ def up(  # noqa: PLR0913 - one a flag
         str, typer.Option(help="Its name on this machine.", metavar="NAME")
     ] = "knav",
     topology: Annotated[
-        str,
-        typer.Option(help="What is simulated.", metavar="NAME", envvar="KNAV_TOPOLOGY"),
-    ] = "dgx-h100",
+        str | None,
+        typer.Option(
+            help="What is simulated.  [default: dgx-h100]",
+            metavar="NAME",
+            envvar="KNAV_TOPOLOGY",
+        ),
+    ] = None,
     nodes: Annotated[
         int | None,
         typer.Option(
@@ -39,21 +48,22 @@ def up(  # noqa: PLR0913 - one a flag
         ),
     ] = None,
     time_profile: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="How fast failures are noticed: fast or real.",
+            help="How fast failures are noticed: fast or real.  [default: fast]",
             metavar="PROFILE",
             envvar="KNAV_TIME_PROFILE",
         ),
-    ] = "fast",
+    ] = None,
     control_plane: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="fast: no client rate limits, no sync to disk; plain: neither.",
+            help="fast: no client rate limits, no sync to disk; plain: neither.  "
+            "[default: fast]",
             metavar="KIND",
             envvar="KNAV_CONTROL_PLANE",
         ),
-    ] = "fast",
+    ] = None,
     port: Annotated[
         int | None,
         typer.Option(
@@ -78,6 +88,11 @@ def up(  # noqa: PLR0913 - one a flag
             envvar="KNAV_KUBE_VERSION",
         ),
     ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help=f"Begin with a file: {_From}", metavar="FILE"),
+    ] = None,
+    live: Annotated[bool, _Live] = False,
 ) -> None:
     """Make a cluster that stays; print its kubeconfig and how to use it."""
     from pytest_knav.commands.bring_up import Wish, bring_up  # noqa: PLC0415 - heavy
@@ -91,6 +106,8 @@ def up(  # noqa: PLR0913 - one a flag
         port=port,
         assets=assets,
         kube_version=kube_version,
+        source=source,
+        live=live,
     )
     kubeconfig = bring_up(wish, lambda text: typer.echo(text, err=True))
     typer.echo(kubeconfig)
@@ -104,6 +121,41 @@ def list_() -> None:
 
     for line in table():
         typer.echo(line)
+
+
+@app.command()
+def save(
+    name: _Which = "knav",
+    *,
+    to: Annotated[Path, typer.Option(help="The file to write.", metavar="FILE")],
+) -> None:
+    """Write the state of a cluster to a file: every object as it is now."""
+    from pytest_knav.commands import states  # noqa: PLC0415 - heavy
+
+    typer.echo(states.save(name, to))
+
+
+@app.command()
+def restore(
+    name: _Which = "knav",
+    *,
+    source: Annotated[Path, typer.Option("--from", help=_From, metavar="FILE")],
+    live: Annotated[bool, _Live] = False,
+) -> None:
+    """Make a cluster hold what a file holds, and nothing else; then hold it still."""
+    from pytest_knav.commands import states  # noqa: PLC0415 - heavy
+
+    say = functools.partial(typer.echo, err=True)
+    for line in states.restore(name, source, say, live=live):
+        typer.echo(line)
+
+
+@app.command()
+def wake(name: _Which = "knav") -> None:
+    """Let a cluster go on that `restore` or `up --from` holds still."""
+    from pytest_knav.commands import states  # noqa: PLC0415 - heavy
+
+    typer.echo(states.wake(name))
 
 
 @app.command()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_knav.commands.tables import lines_of
 from pytest_knav.control_plane import processes, registry
 from pytest_knav.control_plane.api import Api, read_kubeconfig
+from pytest_knav.control_plane.state.standing import standing
 from pytest_knav.errors import HarnessError
 
 
@@ -52,11 +53,21 @@ def state(entry: ClusterEntry) -> tuple[str, str, str]:
     try:
         if not api.ready():
             return "not answering", "-", endpoint.server
-        return "running", str(_count_nodes(api)), endpoint.server
+        how = standing(entry)
+        shown = "running" if how == "moving" else how
+        return shown, str(count(api, "nodes")), endpoint.server
     except (HarnessError, json.JSONDecodeError):
         return "not answering", "-", endpoint.server
     finally:
         api.close()
+
+
+def count(api: Api, plural: str) -> int:
+    """Return how many objects of a core kind there are."""
+    # With a limit of one the API server says how many more there are.
+    page = api.get(f"/api/v1/{plural}", limit="1")
+    more = page["metadata"].get("remainingItemCount", 0)
+    return len(page["items"]) + int(more)
 
 
 def _row(entry: ClusterEntry) -> tuple[str, ...]:
@@ -64,13 +75,6 @@ def _row(entry: ClusterEntry) -> tuple[str, ...]:
     owner = "kept" if entry.owner is None else str(entry.owner.pid)
     old = age(time.time() - entry.created)
     return entry.name, old, how, nodes, entry.description or "-", server, owner
-
-
-def _count_nodes(api: Api) -> int:
-    # With a limit of one the API server says how many more there are.
-    page = api.get("/api/v1/nodes", limit="1")
-    more = page["metadata"].get("remainingItemCount", 0)
-    return len(page["items"]) + int(more)
 
 
 def _server(entry: ClusterEntry) -> str:

@@ -8,15 +8,18 @@ import time
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any
 
+from pytest_knav.control_plane import diagnosis
 from pytest_knav.control_plane.discovery import Discovery
+from pytest_knav.control_plane.fits import check_fits
 from pytest_knav.control_plane.nodes import NodeInfo, node_info
+from pytest_knav.control_plane.state import loading
 from pytest_knav.control_plane.state.beginning import begin
+from pytest_knav.control_plane.state.model import SUFFIX
 from pytest_knav.durations import Duration, seconds
 from pytest_knav.errors import BadInput, ClusterError, HarnessError, WaitTimeout
 from pytest_knav.history.record import STEP
 from pytest_knav.history.recorder import Recorder
 from pytest_knav.history.view import View, latest_view
-from pytest_knav.workloads import Gang, Manifest
 from pytest_knav.workloads.handle import Handle
 from pytest_knav.workloads.pods import WORKLOAD_LABEL, PodInfo, pod_info
 from pytest_knav.workloads.render import render
@@ -40,7 +43,8 @@ if TYPE_CHECKING:
 NODES_READY_TIMEOUT_S = 120.0
 CATCH_UP_TIMEOUT_S = 30.0
 CLEAN_TIMEOUT_S = 60.0
-EVENTS_SHOWN = 10
+# Of a test that failed; `knav cluster up --from` opens it.
+STATE_FILE = f"at-failure{SUFFIX}"
 
 
 class Cluster:
@@ -173,6 +177,26 @@ class Cluster:
         self.recorder.note(STEP, "SAVE", state.summary)
         return state
 
+    @property
+    def kept_state(self) -> Path:
+        """Return where `keep_state_after` writes to."""
+        return self.artifacts / STATE_FILE
+
+    def keep_state_after(self, error: BaseException) -> None:
+        """
+        Write the state at the moment of an error to the artifacts.
+
+        The first call wins: what comes later is no longer that moment. A skip or an
+        interrupt is no error.
+        """
+        path = self.kept_state
+        if path.exists() or not isinstance(error, Exception):
+            return
+        try:
+            self.save().write(path)
+        except HarnessError as failure:
+            error.add_note(f"besides, the cluster's state was not saved: {failure}")
+
     def restore(self, state: State) -> None:
         """
         Make the cluster equal to a state, its own or another's; recording goes on.
@@ -194,6 +218,28 @@ class Cluster:
             written = self.plane.states.restore(state)
             self.catch_up()
         self.recorder.note(STEP, "RESTORE", state.summary, {"keys": written})
+
+    def load(self, objects: Iterable[Mapping[str, Any]]) -> int:
+        """
+        Add any Kubernetes objects at once, with status; return how many there were.
+
+        They get what the API server adds at a creation. An object with a uid and a
+        creationTimestamp goes in as it is. Nodes are played by KWOK.
+
+        Args:
+            objects: With apiVersion, kind and metadata.name.
+
+        Raises:
+            BadInput: One is there already, or wrong; nothing was changed.
+            ClusterError: They could not be put in; the cluster is as it was, unless
+                the message says something else.
+
+        """
+        with self.step("load objects"):
+            count = loading.load(self.plane, objects)
+            self.catch_up()
+        self.recorder.note(STEP, "LOAD", f"{count} objects")
+        return count
 
     def _await_nodes(self) -> None:
         wanted = {node.name for node in self.topology.nodes}
@@ -294,7 +340,7 @@ class Cluster:
             ClusterError: The API server refused it.
 
         """
-        self._check_fits(workload)
+        check_fits(workload, self.topology)
         handle = Handle(workload, self.history)
         resource = next((n.gpu_resource for n in self.topology.nodes), "nvidia.com/gpu")
         with self.step(f"submit {handle.subject.label}"):
@@ -340,26 +386,7 @@ class Cluster:
         self, missing: Iterable[Condition], view: View, timeout_s: float
     ) -> str:
         """Return what was awaited, for how long, what is, and what happened last."""
-        lines = [
-            f"not reached within {timeout_s:g}s: {condition.name}: "
-            f"{condition.describe(view)}"
-            for condition in missing
-        ]
-        down = [c.name for c in self.plane.components.values() if not c.running]
-        if down:
-            lines.append(f"not running: {', '.join(down)}")
-        bad = [f"{n.name} (Ready={n.ready})" for n in self.nodes if not n.usable]
-        if bad:
-            lines.append(f"nodes not usable: {', '.join(bad[:8])}")
-        return "\n".join([*lines, *self.last_events(), f"artifacts: {self.artifacts}"])
-
-    def last_events(self) -> list[str]:
-        """Return the newest events of the cluster as lines, oldest first."""
-        events = sorted(
-            self.history.latest("Event").values(),
-            key=lambda e: int(e["metadata"].get("resourceVersion", 0)),
-        )
-        return [_event_line(event) for event in events[-EVENTS_SHOWN:]]
+        return diagnosis.of(self, missing, view, timeout_s)
 
     def node(self, name: str) -> NodeInfo:
         """
@@ -427,25 +454,6 @@ class Cluster:
     def _note_component(self, name: str, verb: str) -> None:
         self.recorder.note(STEP, verb.upper(), name)
 
-    def _check_fits(self, workload: Workload) -> None:
-        if isinstance(workload, Manifest):
-            return
-        kind = type(workload).__name__
-        largest, total = self.topology.gpus_per_node, self.topology.gpus
-        if workload.gpus_per_pod > largest:
-            raise BadInput(
-                f"{kind} {workload.name!r} gpus_per_pod={workload.gpus_per_pod}: "
-                f"the largest node of {self.topology.name} has {largest} GPUs"
-            )
-        wanted = workload.gpus_per_pod * workload.expected_pods
-        if isinstance(workload, Gang) and wanted > total:
-            raise BadInput(
-                f"{kind} {workload.name!r} needs {wanted} GPUs at once "
-                f"({workload.expected_pods} pods of {workload.gpus_per_pod}): "
-                f"the cluster has {total} ({len(self.topology.nodes)} nodes of "
-                f"{self.topology.name})"
-            )
-
 
 def _workload_pods(history: History) -> list[PodInfo]:
     return [
@@ -457,12 +465,3 @@ def _workload_pods(history: History) -> list[PodInfo]:
 
 def _without_workloads(history: History) -> bool:
     return not _workload_pods(history)
-
-
-def _event_line(event: Mapping[str, Any]) -> str:
-    about = event.get("involvedObject", {})
-    return (
-        f"  event {event.get('type', '')} {event.get('reason', '')} "
-        f"{about.get('kind', '')}/{about.get('name', '')}: "
-        f"{event.get('message', '')}".rstrip()
-    )

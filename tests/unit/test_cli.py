@@ -15,7 +15,10 @@ from pytest_knav import __version__, cli
 from pytest_knav.commands import inventory
 from pytest_knav.commands.init import template
 from pytest_knav.control_plane import kwokctl, plane, registry
-from pytest_knav.control_plane.assets import ALL
+from pytest_knav.control_plane.assets import ALL, AssetStore
+from pytest_knav.control_plane.config import make_config
+from pytest_knav.control_plane.state.model import State
+from pytest_knav.control_plane.usage import alone
 from pytest_knav.errors import NotRecovered
 
 
@@ -133,6 +136,7 @@ class TestClusterUpRefuses:
             (["--assets", "/nowhere"], "'/nowhere' does not exist"),
             (["--port", "0"], "0 is out of range: use 1 to 65535"),
             (["--kube-version", "one"], "'one'"),
+            (["--live"], "--live is for --from"),
             (["--nodse", "3"], "No such option: --nodse"),
         ],
     )
@@ -187,6 +191,154 @@ def test_up_refuses_a_name_that_is_taken(knav: Knav) -> None:
     assert said.code == 1
     assert "cluster 'mine' exists already: `knav cluster down mine`" in said.err
     assert [entry.name for entry in registry.entries()] == ["mine"]
+
+
+class TestStates:
+    """`up --from`, `save`, `restore` and `wake` refuse before anything is touched."""
+
+    @pytest.fixture
+    def state(self, tmp_path: Path) -> Path:
+        """Return the file of a state of four nodes."""
+        config = make_config(
+            versions=AssetStore().versions(), nodes=4, control_plane="fast"
+        )
+        values = {f"/registry/minions/n{i}": b"" for i in range(4)}
+        path = tmp_path / "saved"
+        State(
+            key=config.key,
+            config=config.as_data(),
+            fingerprint="f",
+            description="dgx-h100",
+            revision=1,
+            taken=0.0,
+            values=values,
+        ).write(path)
+        return path
+
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [
+            (["--topology", "gb300"], "--topology gb300: {} has dgx-h100; leave"),
+            (["--nodes", "5"], "--nodes 5: {} has 4; leave --nodes"),
+            (["--time-profile", "real"], "--time-profile real: {} has fast; leave"),
+            (["--control-plane", "plain"], "--control-plane plain: {} has fast"),
+            (["--name", "A_b"], "cluster name 'A_b'"),
+            (
+                ["--kube-version", "1.35.0"],
+                "kube-apiserver 1.36.3, here is 1.35.0; kube-controller-manager 1.36.3",
+            ),
+            (["--kube-version", "1.35.0"], "give --kube-version 1.36.3 (pytest: "),
+        ],
+    )
+    def test_options_that_say_something_else(
+        self, knav: Knav, state: Path, arguments: list[str], says: str
+    ) -> None:
+        """With both values, and what to do."""
+        said = knav("cluster", "up", "--from", str(state), *arguments)
+
+        assert (said.code, said.out) == (2, "")
+        assert says.format(state) in said.err
+        assert registry.entries() == []
+
+    def test_an_environment_that_says_something_else(
+        self, knav: Knav, state: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is named too, for nobody remembers it."""
+        monkeypatch.setenv("KNAV_NODES", "5")
+
+        said = knav("cluster", "up", "--from", str(state))
+
+        assert said.code == 2
+        assert "leave --nodes (and its environment variable) away" in said.err
+
+    def test_other_binaries_than_those_of_the_state(
+        self, knav: Knav, state: Path
+    ) -> None:
+        """Those that no option chooses."""
+        header, _, body = state.read_bytes().partition(b"\n")
+        assert header.count(b'["kwok", "0.8.0"]') == 1
+        older = header.replace(b'["kwok", "0.8.0"]', b'["kwok", "0.7.0"]')
+        state.write_bytes(older + b"\n" + body)
+
+        said = knav("cluster", "up", "--from", str(state))
+
+        assert said.code == 2
+        assert "kwok 0.7.0, here is 0.8.0: use the pytest-knav that" in said.err
+
+    def test_objects_have_no_topology(self, knav: Knav, tmp_path: Path) -> None:
+        """So that none can be asked for, and the number of nodes is theirs."""
+        path = tmp_path / "nodes.yaml"
+        path.write_text("{apiVersion: v1, kind: Node, metadata: {name: n}}\n")
+
+        topology = knav("cluster", "up", "--from", str(path), "--topology", "dgx-h100")
+        nodes = knav("cluster", "up", "--from", str(path), "--nodes", "2")
+
+        assert f"{path} has nodes of no topology" in topology.err
+        assert f"--nodes 2: {path} has 1" in nodes.err
+
+    @pytest.mark.parametrize("content", [None, b"", b"hello: world", b"\x00\x01"])
+    def test_a_file_that_is_none(
+        self, knav: Knav, tmp_path: Path, content: bytes | None
+    ) -> None:
+        """Missing, empty, or something else."""
+        path = tmp_path / "file"
+        if content is not None:
+            path.write_bytes(content)
+        registry.claim("mine", owned=False)
+
+        up = knav("cluster", "up", "--from", str(path))
+        restored = knav("cluster", "restore", "mine", "--from", str(path))
+
+        assert (up.code, restored.code) == (2, 2)
+        assert str(path) in up.err
+        assert up.err == restored.err
+
+    def test_a_damaged_state(self, knav: Knav, state: Path) -> None:
+        """A copy that ended early."""
+        state.write_bytes(state.read_bytes()[:-1])
+
+        said = knav("cluster", "up", "--from", str(state))
+
+        assert said.code == 2
+        assert "is damaged or cut short" in said.err
+
+    def test_save_spares_files_that_are_no_states(
+        self, knav: Knav, tmp_path: Path
+    ) -> None:
+        """A typing error costs no work."""
+        registry.claim("mine", owned=False)
+        target = tmp_path / "thesis.txt"
+        target.write_text("precious")
+
+        said = knav("cluster", "save", "mine", "--to", str(target))
+        folder = knav("cluster", "save", "mine", "--to", str(tmp_path))
+
+        assert (said.code, folder.code) == (2, 2)
+        assert "a file that is no state is there" in said.err
+        assert "that is a directory" in folder.err
+        assert target.read_text() == "precious"
+
+    @pytest.mark.parametrize("verb", ["save", "restore", "wake"])
+    def test_clusters_that_are_not_there_or_not_free(
+        self, knav: Knav, state: Path, verb: str
+    ) -> None:
+        """Of a running test, of a dead one, unfinished, or in use."""
+        options = {"save": ["--to", f"{state}-2"], "restore": ["--from", str(state)]}
+        registry.claim("busy", owned=True)
+        claim_dead("lost")
+        claimed = registry.claim("mine", owned=False)
+
+        def said(name: str) -> str:
+            answer = knav("cluster", verb, name, *options.get(verb, ()))
+            assert (answer.code, answer.out) == (1, "")
+            return answer.err
+
+        assert "no cluster 'none' here; there are: busy, lost, mine" in said("none")
+        assert "'busy' is in use by a test run (process " in said("busy")
+        assert "'lost' is of a test run that died: `knav cluster prune`" in said("lost")
+        assert "'mine' was never finished" in said("mine")
+        with alone(claimed):
+            assert "'mine' is in use by another test run, xdist" in said("mine")
 
 
 def test_list_says_that_there_is_nothing(knav: Knav) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from contextlib import suppress
 from dataclasses import replace
 from importlib import resources
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 # What is kept on disk, the least lately used going first.
 FILES_MAX: Final = 16
 BYTES_MAX: Final = 1024**3
+# A write takes seconds; what is as old as this was left by a process that was killed.
+_UNFINISHED_S: Final = 3600.0
 
 
 def begin(plane: ControlPlane, topology: Topology) -> State:
@@ -45,7 +48,7 @@ def begin(plane: ControlPlane, topology: Topology) -> State:
     add_nodes(plane, topology, [node.name for node in topology.nodes])
     state = plane.states.save()
     # Whoever cannot write a cache is slower next time, and that is all.
-    with suppress(ClusterError):
+    with suppress(ClusterError, OSError):
         state.write(path)
         trim(path.parent)
     return state
@@ -73,14 +76,24 @@ def add_nodes(plane: ControlPlane, topology: Topology, names: Iterable[str]) -> 
 def cached(plane: ControlPlane, topology: Topology) -> Path:
     """Return the file of a beginning: named after everything that shapes it."""
     stages = (resources.files("pytest_knav.control_plane") / "stages.yaml").read_text()
-    shaped_by = (VERSION, plane.entry.key, stages, repr(topology))
+    # With a node as it is made now, so that a change of the code makes states anew.
+    made = [nodes.manifest_of(node) for node in topology.nodes[:1]]
+    shaped_by = (VERSION, plane.entry.key, stages, repr(topology), made)
     digest = hashlib.sha256(repr(shaped_by).encode()).hexdigest()[:12]
     name = f"{topology.name}-{len(topology.nodes)}-{digest}{SUFFIX}"
     return cache_home() / "states" / name
 
 
 def trim(directory: Path, *, files: int = FILES_MAX, size: int = BYTES_MAX) -> None:
-    """Remove the least lately used states above a number of files and bytes."""
+    """
+    Remove the least lately used states above a number of files and bytes.
+
+    And what is left of writers that were killed.
+    """
+    for path in directory.glob(f".*{SUFFIX}-*"):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > _UNFINISHED_S:
+                path.unlink()
     found = []
     for path in directory.glob(f"*{SUFFIX}"):
         with suppress(FileNotFoundError):
@@ -94,13 +107,11 @@ def trim(directory: Path, *, files: int = FILES_MAX, size: int = BYTES_MAX) -> N
 
 
 def _from_cache(path: Path, plane: ControlPlane) -> State | None:
-    if not path.exists():
-        return None
     try:
         state = State.read(path)
         plane.states.check(state)
         os.utime(path)
     except (BadInput, OSError):
-        # Made anew and written again.
+        # There is none, or it is damaged: made anew and written again.
         return None
     return state

@@ -19,10 +19,16 @@ _SECONDS, _NANOS = 1, 2
 
 
 def renewed_at(stored: bytes) -> float:
-    """Return when a stored lease was last renewed, as seconds since the epoch."""
+    """
+    Return when a stored lease was last renewed, as seconds since the epoch.
+
+    Raises:
+        BadInput: Its time is none.
+
+    """
     if not stored.startswith(wire.MAGIC):
-        text = json.loads(stored).get("spec", {}).get("renewTime")
-        return datetime.fromisoformat(text).timestamp() if text else 0.0
+        text = (json.loads(stored).get("spec") or {}).get("renewTime")
+        return _seconds(text) if text else 0.0
     time_of = wire.first(wire.unpack(stored), _SPEC, _RENEWED)
     if time_of is None:
         return 0.0
@@ -43,7 +49,7 @@ def fresh(stored: bytes, now: float | None = None) -> bytes:
     now = time.time() if now is None else now
     if not stored.startswith(wire.MAGIC):
         lease = json.loads(stored)
-        lease["spec"] = {**lease.get("spec", {}), "renewTime": micro_time(now)}
+        lease["spec"] = {**(lease.get("spec") or {}), "renewTime": micro_time(now)}
         lease["spec"].pop("holderIdentity", None)
         return json.dumps(lease).encode()
     message = wire.unpack(stored)
@@ -57,3 +63,10 @@ def fresh(stored: bytes, now: float | None = None) -> bytes:
 def micro_time(now: float) -> str:
     """Return a moment as a Kubernetes MicroTime."""
     return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _seconds(text: object) -> float:
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except ValueError as error:
+        raise BadInput(f"a stored lease has a time that is none: {text!r}") from error

@@ -27,10 +27,17 @@ VERSION: Final = 1
 # three times as long for a file that is a fifth smaller (measured).
 _LEVEL: Final = 1
 _LENGTHS: Final = struct.Struct(">II")
-_HEADER: Final = {
-    "config", "description", "fingerprint", "key", "revision", "sha256", "taken",
-}  # fmt: skip
-_HEADER_BYTES_MAX: Final = 64 * 1024
+_HEADER: Final[dict[str, type | tuple[type, ...]]] = {
+    "config": dict,
+    "description": str,
+    "fingerprint": str,
+    "key": str,
+    "revision": int,
+    "sha256": str,
+    "taken": (int, float),
+}
+# The scheduler's configuration is in it.
+_HEADER_BYTES_MAX: Final = 1024 * 1024
 SUFFIX: Final = ".knavstate"
 
 
@@ -99,8 +106,14 @@ class State:
             "revision": self.revision,
             "taken": self.taken,
             "keys": len(self.values),
-            "sha256": hashlib.sha256(body).hexdigest(),
         }
+        header["sha256"] = _checksum(header, body)
+        line = json.dumps(header).encode() + b"\n"
+        if len(line) > _HEADER_BYTES_MAX:
+            raise ClusterError(
+                f"the state cannot be written to {path}: its settings take "
+                f"{len(line)} bytes, at most {_HEADER_BYTES_MAX} have room"
+            )
         temporary = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +121,7 @@ class State:
                 dir=path.parent, prefix=f".{path.name}-", delete=False
             ) as file:
                 temporary = Path(file.name)
-                file.write(json.dumps(header).encode() + b"\n" + body)
+                file.write(line + body)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
@@ -133,7 +146,7 @@ class State:
 
         """
         header, body = _read_file(path)
-        if hashlib.sha256(body).hexdigest() != header["sha256"]:
+        if _checksum(header, body) != header["sha256"]:
             raise BadInput(
                 f"state {path} is damaged or cut short: its checksum is not the one "
                 "in its header; save it again"
@@ -156,6 +169,12 @@ def kind_of(key: str) -> str:
     if len(parts) > 1 and ("." in parts[0] or parts[0] == "services"):
         return "/".join(parts[:2])
     return parts[0]
+
+
+def _checksum(header: Mapping[str, Any], body: bytes) -> str:
+    """Return the checksum of all but itself; a wrong fingerprint does harm as well."""
+    rest = {name: value for name, value in header.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(rest).encode() + b"\n" + body).hexdigest()
 
 
 def _packed(values: Mapping[str, bytes]) -> Iterator[bytes]:
@@ -189,7 +208,7 @@ def _read_file(path: Path) -> tuple[dict[str, Any], bytes]:
 def _header(path: Path, line: bytes) -> dict[str, Any]:
     try:
         header = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise BadInput(
@@ -200,6 +219,7 @@ def _header(path: Path, line: bytes) -> dict[str, Any]:
             f"state {path} has format version {header.get('version')}, this "
             f"pytest-knav reads version {VERSION}: save it again with this one"
         )
-    if missing := sorted(_HEADER - set(header)):
-        raise BadInput(f"state {path} is damaged: its header has no {missing[0]!r}")
+    for name, kind in _HEADER.items():
+        if not isinstance(header.get(name), kind):
+            raise BadInput(f"state {path} is damaged: its header has no valid {name!r}")
     return header

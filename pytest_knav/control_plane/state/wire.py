@@ -108,7 +108,14 @@ def unpack(stored: bytes) -> bytes:
 
 
 def repack(stored: bytes, message: bytes) -> bytes:
-    """Return a stored value with another object inside."""
+    """
+    Return a stored value with another object inside.
+
+    Raises:
+        NotProtobuf: It has none that could be replaced.
+
+    """
+    unpack(stored)
     envelope = stored[len(MAGIC) :]
     parts: Iterable[bytes] = (
         of_bytes(2, message) if field.number == 2 else field.raw
@@ -126,6 +133,8 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
         at += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
+            if value >> 64:
+                raise NotProtobuf(f"a number of more than 64 bits before byte {at}")
             return value, at
         shift += 7
 

@@ -1,0 +1,41 @@
+"""Who may use a cluster that stays: one test run or one command at a time."""
+
+from __future__ import annotations
+
+import fcntl
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from pytest_knav.errors import ClusterError
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_knav.control_plane.registry import ClusterEntry
+
+LOCK_FILE: Final = "in-use.lock"
+
+
+class Busy(ClusterError):
+    """Somebody else uses the cluster right now."""
+
+
+@contextmanager
+def alone(entry: ClusterEntry) -> Iterator[None]:
+    """
+    Hold a cluster for the time of a block; a process that dies lets go of it.
+
+    Raises:
+        Busy: Another process holds it.
+
+    """
+    with (entry.directory / LOCK_FILE).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Busy(
+                f"cluster {entry.name!r} is in use by another test run, xdist worker "
+                "or knav command"
+            ) from error
+        yield
