@@ -208,6 +208,9 @@ class KnavSession:
 
         """
         item.stash[ENDED] = True
+        lease = item.stash.get(LEASE, None)
+        if error is not None and lease is not None:
+            lease.cluster.keep_state_after(error)
         chaos = item.stash.get(CHAOS, None)
         if chaos is None:
             return
@@ -241,6 +244,7 @@ class KnavSession:
             pytest.UsageError: The workers would not begin.
 
         """
+        from pytest_knav import scheduling  # noqa: PLC0415 - only at the end
         from pytest_knav.reports import workers  # noqa: PLC0415 - it imports us
 
         try:
@@ -251,6 +255,7 @@ class KnavSession:
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         if self._workerinput:
             return
+        (self.run_directory / scheduling.FILE).unlink(missing_ok=True)
         if self._refused:
             raise pytest.UsageError(*self._refused)
         session.exitstatus = self.tally.exit_code(session.exitstatus)

@@ -40,11 +40,20 @@ def conclude(
     if report.when == "teardown":
         report.sections.append(("knav", record.where_to_look()))
         return
-    item.stash[RECORD] = record = record.ended(verdict)
+    item.stash[RECORD] = record = record.ended(verdict, _kept_state(session, item))
     setattr(report, RECORD_TEXT, json.dumps(record.as_data()))
     _publish(session, item, report)
     if verdict not in {"pass", "skipped"}:
         report.sections.append(("knav", record.where_to_look()))
+
+
+def _kept_state(session: KnavSession, item: pytest.Item) -> str:
+    """Return the file of the cluster's state at the failure, if it was kept."""
+    lease = item.stash.get(LEASE, None)
+    if lease is None or session.settings.keep == "never":
+        return ""
+    path = lease.cluster.kept_state
+    return str(path) if path.exists() else ""
 
 
 def verdict_of(call: pytest.CallInfo[None], report: pytest.TestReport) -> str:

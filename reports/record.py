@@ -51,6 +51,7 @@ class TestRecord:
         cluster_s: Seconds until its clean cluster was ready.
         replay: The command that runs it again with the same choices.
         versions: What it ran on, such as `Kubernetes`.
+        state: The file with the cluster's state at its failure, if there is one.
 
     """
 
@@ -68,6 +69,7 @@ class TestRecord:
     verdict: str = ""
     faults: tuple[str, ...] = ()
     recoveries: tuple[RecoveryRow, ...] = field(default=())
+    state: str = ""
 
     def with_fault(self, name: str) -> TestRecord:
         """Return it with one more fault."""
@@ -77,13 +79,17 @@ class TestRecord:
         """Return it with one more recovery."""
         return replace(self, recoveries=(*self.recoveries, RecoveryRow.of(recovery)))
 
-    def ended(self, verdict: str) -> TestRecord:
-        """Return it with its verdict."""
-        return replace(self, verdict=verdict)
+    def ended(self, verdict: str, state: str = "") -> TestRecord:
+        """Return it with its verdict, and the saved state of its cluster if any."""
+        return replace(self, verdict=verdict, state=state)
 
     def where_to_look(self) -> str:
         """Return where its artifacts are and how to run it again."""
-        return f"artifacts: {self.artifacts}\nagain:     {self.replay}"
+        lines = [f"artifacts: {self.artifacts}", f"again:     {self.replay}"]
+        if self.state:
+            command = shlex.join(["knav", "cluster", "up", "--from", self.state])
+            lines.append(f"look:      {command}")
+        return "\n".join(lines)
 
     def as_data(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""

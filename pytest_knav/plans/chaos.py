@@ -125,6 +125,7 @@ class Injector:
         try:
             yield active
         except BaseException as error:
+            self._cluster.keep_state_after(error)
             self._clear_after(active, error)
             raise
         self.clear(active)
