@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 NODES_READY_TIMEOUT_S = 120.0
 CATCH_UP_TIMEOUT_S = 30.0
+# A hundred times what was measured on two cores: the bound is for what never comes.
+CATCH_UP_S_PER_KEY = 0.02
 CLEAN_TIMEOUT_S = 60.0
 # Of a test that failed; `knav cluster up --from` opens it.
 STATE_FILE = f"at-failure{SUFFIX}"
@@ -216,7 +218,7 @@ class Cluster:
         """
         with self.step(f"restore {state.summary}"):
             written = self.plane.states.restore(state)
-            self.catch_up()
+            self.recorder.catch_up(CATCH_UP_TIMEOUT_S + written * CATCH_UP_S_PER_KEY)
         self.recorder.note(STEP, "RESTORE", state.summary, {"keys": written})
 
     def load(self, objects: Iterable[Mapping[str, Any]]) -> int:

@@ -39,9 +39,9 @@ class Setting:
 
 
 MEASURED_ON: Final = (
-    "Measured by taking one setting away: a Deployment of 3,000 pods on 200 nodes until "
-    "all are Running, on 2 cores; CPU of all components. On a noisy machine, so to be "
-    "read as ratios."
+    "Measured by taking one setting away: a Deployment of 3,000 pods on 200 nodes, "
+    "until all are Running, on 2 cores; CPU of all components. On a noisy machine, so "
+    "to be read as ratios."
 )
 SETTINGS: Final = (
     Setting(

@@ -150,16 +150,13 @@ class Recorder:
         """
         self.rest()
         writer = self._open_writer(directory)
-        with self._news:
-            later = self.history.successor()
-            changes = self._known_again(later.newest_revision)
-            for change in changes:
-                later.add(change.record, change.after)
-            if writer is not None:
-                writer.extend(change.record for change in changes)
-            self.history, self._writer = later, writer
-            self._news.notify_all()
-        return later.newest_revision
+        try:
+            with self._news:
+                return self._begin(writer)
+        except BaseException:
+            if writer is not None and self._writer is not writer:
+                writer.close()
+            raise
 
     def rest(self) -> None:
         """
@@ -296,6 +293,18 @@ class Recorder:
         if directory is None:
             return None
         return HistoryWriter(directory, fsync=self._fsync)
+
+    def _begin(self, writer: HistoryWriter | None) -> int:
+        later = self.history.successor()
+        revision = later.newest_revision
+        changes = self._known_again(revision)
+        for change in changes:
+            later.add(change.record, change.after)
+        if writer is not None:
+            writer.extend(change.record for change in changes)
+        self.history, self._writer = later, writer
+        self._news.notify_all()
+        return revision
 
     def _known_again(self, revision: int) -> list[Change]:
         """Return what a new history begins with, in order."""

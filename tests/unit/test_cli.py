@@ -255,10 +255,10 @@ class TestStates:
         self, knav: Knav, state: Path
     ) -> None:
         """Those that no option chooses."""
-        header, _, body = state.read_bytes().partition(b"\n")
-        assert header.count(b'["kwok", "0.8.0"]') == 1
-        older = header.replace(b'["kwok", "0.8.0"]', b'["kwok", "0.7.0"]')
-        state.write_bytes(older + b"\n" + body)
+        saved = State.read(state)
+        versions = {**dict(saved.config["versions"]), "kwok": "0.7.0"}
+        config = {**saved.config, "versions": list(versions.items())}
+        replace(saved, config=config).write(state)
 
         said = knav("cluster", "up", "--from", str(state))
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pytest_knav.control_plane.state.pipeline import Pipeline, PipelineError
 from pytest_knav.errors import ClusterError
 from pytest_knav.history.connection import ApiError, ConnectionLost
 from pytest_knav.history.transport import HttpTransport
@@ -23,13 +24,12 @@ if TYPE_CHECKING:
 
     from pytest_knav.history.merge import JsonObject
 
-# etcd's own defaults: --max-txn-ops 128 and --max-request-bytes 1.5 MiB.
+# etcd's own default: --max-txn-ops 128.
 OPERATIONS_MAX: Final = 128
-REQUEST_BYTES_MAX: Final = 1024 * 1024
 PAGE: Final = 4_000
 REQUEST_TIMEOUT_S: Final = 60.0
-# etcd applies one write after another; more than this only wait for each other.
-_WRITERS: Final = 2
+# Connections; etcd gathers what comes at once into one proposal.
+_WRITERS: Final = 8
 REGISTRY: Final = "/registry/"
 
 
@@ -102,16 +102,24 @@ class Etcd:
         """
         Put and delete keys; return the revision at which each was written.
 
-        Keys of one batch are written at once, and batches in order as far as two
-        connections keep it: nobody who needs an order may be running.
+        Every key gets a revision of its own. A transaction would give one to many, and
+        whoever resumes a watch in the middle of them would never see the rest: an API
+        server resumes *behind* a revision. The order of the writes is not defined:
+        nobody who needs one may be running.
         """
-        batches = list(_batches(puts, deletes))
-        with ThreadPoolExecutor(_WRITERS, "knav-etcd") as pool:
-            revisions = list(pool.map(self._commit, batches))
+        writes = [
+            *(_Write(key, None) for key in deletes),
+            *(_Write(key, value) for key, value in puts.items()),
+        ]
+        if not writes:
+            return {}
+        shares = [share for n in range(_WRITERS) if (share := writes[n::_WRITERS])]
+        with ThreadPoolExecutor(len(shares), "knav-etcd") as pool:
+            revisions = list(pool.map(self._send, shares))
         return {
-            key: revision
-            for batch, revision in zip(batches, revisions, strict=True)
-            for key in batch.keys
+            write.key: revision
+            for share, found in zip(shares, revisions, strict=True)
+            for write, revision in zip(share, found, strict=True)
         }
 
     def revision(self) -> int:
@@ -119,9 +127,17 @@ class Etcd:
         request = {"key": _encoded(b"\0"), "count_only": True}
         return int(self._ask("/v3/kv/range", request)["header"]["revision"])
 
-    def _commit(self, batch: _Batch) -> int:
-        answer = self._ask("/v3/kv/txn", {"success": batch.operations})
-        return int(answer["header"]["revision"])
+    def _send(self, writes: list[_Write]) -> list[int]:
+        """Send requests one behind the other, without a pause for each answer."""
+        host, _, port = self.url.removeprefix("http://").partition(":")
+        try:
+            with Pipeline(host, int(port), timeout_s=REQUEST_TIMEOUT_S) as pipeline:
+                answers = pipeline.post(write.request() for write in writes)
+                return [int(answer["header"]["revision"]) for answer in answers]
+        except (OSError, PipelineError) as error:
+            raise ClusterError(
+                f"etcd at {self.url} does not take what is written: {error}"
+            ) from error
 
     def _pages(self, prefix: str, *, keys_only: bool) -> Iterator[JsonObject]:
         start, end = prefix.encode(), _after(prefix.encode())
@@ -151,33 +167,19 @@ class Etcd:
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
-    keys: list[str]
-    operations: list[JsonObject]
+class _Write:
+    """A key and its new value, or None for its end."""
 
+    key: str
+    value: bytes | None
 
-def _batches(puts: Mapping[str, bytes], deletes: Iterable[str]) -> Iterator[_Batch]:
-    """Yield transactions within etcd's limits; what goes, goes before what comes."""
-    batch = _Batch([], [])
-    size = 0
-    for key, value in [*((key, None) for key in deletes), *puts.items()]:
-        grown = size + len(key) + len(value or b"")
-        full = len(batch.keys) == OPERATIONS_MAX or grown > REQUEST_BYTES_MAX
-        if full and batch.keys:
-            yield batch
-            batch, size = _Batch([], []), 0
-        size += len(key) + len(value or b"")
-        batch.keys.append(key)
-        batch.operations.append(_operation(key, value))
-    if batch.keys:
-        yield batch
-
-
-def _operation(key: str, value: bytes | None) -> JsonObject:
-    encoded = _encoded(key.encode())
-    if value is None:
-        return {"request_delete_range": {"key": encoded}}
-    return {"request_put": {"key": encoded, "value": _encoded(value)}}
+    def request(self) -> tuple[str, bytes]:
+        """Return the path and the body of the request."""
+        key = _encoded(self.key.encode())
+        if self.value is None:
+            return "/v3/kv/deleterange", b'{"key":"%s"}' % key.encode()
+        body = b'{"key":"%s","value":"%s"}' % (key.encode(), b64encode(self.value))
+        return "/v3/kv/put", body
 
 
 def _encoded(value: bytes) -> str:
