@@ -84,7 +84,7 @@ class History:
 
     def successor(self) -> History:
         """
-        Return a new history that begins with the objects that live now.
+        Return an empty history that goes on from the newest revision of this one.
 
         It shares this one's lock, so that who fills both needs no other.
         """

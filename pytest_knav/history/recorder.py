@@ -136,7 +136,9 @@ class Recorder:
         Begin a new history, here and on disk, with the objects that are known now.
 
         Nothing is listed again, so this costs little where a new recorder would read
-        the whole cluster. What came before stays in the history of before.
+        the whole cluster. What came before stays in the history of before, faults in
+        force included. Call `catch_up` first: what a watcher has not seen yet is not
+        known to the new history either.
 
         Args:
             directory: Where the new history is stored; None keeps it in memory alone.
@@ -145,9 +147,12 @@ class Recorder:
             The revision that it begins after.
 
         Raises:
-            HarnessError: The disk refused the old history or the new one.
+            HarnessError: The disk refused the old history or the new one, or nothing
+                is being recorded.
 
         """
+        if self._stopping.is_set() or not all(w.ready.is_set() for w in self._watchers):
+            raise HarnessError("a recorder that is not recording cannot begin anew")
         self.rest()
         writer = self._open_writer(directory)
         try:

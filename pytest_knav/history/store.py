@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SEGMENT_BYTES_MAX: Final = 8 * 2**20
 FLUSH_INTERVAL_S: Final = 0.5
 PENDING_RECORDS_MAX: Final = 5_000
+_HELD_UP_RECORDS: Final = 20 * PENDING_RECORDS_MAX
 _READ_BYTES: Final = 2**16
 _LINE_BYTES_MAX: Final = 64 * 2**20
 _GZIP: Final = 31
@@ -69,6 +70,7 @@ class HistoryWriter:
                 )
             self._open_segment()
         self._stopping = threading.Event()
+        self._wake = threading.Event()
         self._flusher = threading.Thread(
             target=self._flush_forever, name="knav-history-flush", daemon=True
         )
@@ -78,8 +80,11 @@ class HistoryWriter:
         """Take a record; it is on its way to the disk within a second."""
         with self._pending_lock:
             self._pending.append(record)
-            full = len(self._pending) >= PENDING_RECORDS_MAX
-        if full:
+            waiting = len(self._pending)
+        if waiting >= PENDING_RECORDS_MAX:
+            self._wake.set()
+        if waiting >= _HELD_UP_RECORDS:
+            # The disk is slower than the cluster: whoever records has to wait for it.
             self.flush()
 
     def extend(self, records: Iterable[Record]) -> None:
@@ -126,6 +131,7 @@ class HistoryWriter:
 
         """
         self._stopping.set()
+        self._wake.set()
         self._flusher.join()
         self.flush()
         with self._disk_lock:
@@ -138,7 +144,9 @@ class HistoryWriter:
         self.check()
 
     def _flush_forever(self) -> None:
-        while not self._stopping.wait(FLUSH_INTERVAL_S):
+        while not self._stopping.is_set():
+            self._wake.wait(FLUSH_INTERVAL_S)
+            self._wake.clear()
             self.flush()
 
     def _write(self, records: list[Record]) -> None:

@@ -7,7 +7,6 @@ status, labels, annotations) is their own work, and not our guess at it.
 
 from __future__ import annotations
 
-import copy
 import functools
 import json
 import time
@@ -174,7 +173,8 @@ def _finished(node: JsonObject) -> bool:
 def _copy(
     node: NodeSpec, spec: NodeSpec, model: JsonObject, now: float
 ) -> dict[str, Any]:
-    made = copy.deepcopy(model)
+    # A third of the time of `copy.deepcopy`.
+    made: dict[str, Any] = json.loads(json.dumps(model))
     made |= {"apiVersion": "v1", "kind": "Node"}
     metadata, ours = made["metadata"], manifest_of(node)["metadata"]
     theirs = manifest_of(spec)["metadata"]

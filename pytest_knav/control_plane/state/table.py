@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 Action = Literal["restored", "kept", "dropped", "renewed", "newborn kept", "own kept"]
 Mode = Literal["reset", "transplant"]
@@ -150,6 +150,15 @@ class Changes:
 
     def __bool__(self) -> bool:
         return bool(self.puts or self.deletes)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.puts
+        yield from self.deletes
+
+    def without(self, keys: Collection[str]) -> Changes:
+        """Return the changes of all keys but some."""
+        puts = {key: value for key, value in self.puts.items() if key not in keys}
+        return Changes(puts, [key for key in self.deletes if key not in keys])
 
 
 def action_for(key: str, mode: Mode) -> Action:

@@ -1,0 +1,159 @@
+"""Node leases on their way into the store, in both forms that the store has."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pytest_knav.control_plane.state import leases, wire
+from pytest_knav.errors import BadInput
+
+
+NOW = 1_767_225_600.123456
+# Between 1970 and 2100, in microseconds.
+MOMENTS = st.integers(0, 4_102_444_800 * 10**6).map(lambda us: us / 10**6)
+METADATA = wire.of_bytes(1, b"n0") + wire.of_bytes(5, b"uid-of-n0")
+TYPE_META = wire.of_bytes(1, b"coordination.k8s.io/v1") + wire.of_bytes(2, b"Lease")
+HOLDER = wire.of_bytes(1, b"kwok-of-before")
+DURATION = wire.of_int(2, 40)
+ACQUIRED = wire.of_bytes(3, wire.of_int(1, 1_000))
+RENEWED = wire.of_bytes(4, wire.of_int(1, 2_000) + wire.of_int(2, 5_000))
+TRANSITIONS = wire.of_int(5, 3)
+
+
+def stored(*spec: bytes, unknown: bytes = b"") -> bytes:
+    """Return a lease as protobuf."""
+    lease = wire.of_bytes(1, METADATA) + wire.of_bytes(2, b"".join(spec)) + unknown
+    parts = [(1, TYPE_META), (2, lease), (3, b""), (4, b"")]
+    return wire.MAGIC + b"".join(wire.of_bytes(*part) for part in parts)
+
+
+def as_json(**spec: Any) -> bytes:
+    """Return a lease as JSON."""
+    metadata = {"name": "n0", "uid": "uid-of-n0"}
+    return json.dumps({"kind": "Lease", "metadata": metadata, "spec": spec}).encode()
+
+
+PROTOBUF = stored(HOLDER, DURATION, ACQUIRED, RENEWED, TRANSITIONS)
+JSON = as_json(
+    holderIdentity="kwok-of-before",
+    leaseDurationSeconds=40,
+    renewTime="1970-01-01T00:33:20.000005Z",
+    leaseTransitions=3,
+)
+BOTH = pytest.mark.parametrize("lease", [PROTOBUF, JSON], ids=["protobuf", "JSON"])
+
+
+def test_of_a_protobuf_lease_only_holder_and_time_change() -> None:
+    """Every other field is byte for byte what it was, unknown ones included."""
+    unknown = wire.of_bytes(99, b"of a later Kubernetes")
+    lease = stored(HOLDER, DURATION, ACQUIRED, RENEWED, TRANSITIONS, unknown=unknown)
+
+    fresh = leases.fresh(lease, NOW)
+
+    message = wire.unpack(fresh)
+    spec = {f.number: f.raw for f in wire.fields(wire.first(message, 2) or b"")}
+    time = wire.of_int(1, int(NOW)) + wire.of_int(2, 123_456_000)
+    assert spec == {
+        2: DURATION,
+        3: ACQUIRED,
+        4: wire.of_bytes(4, time),
+        5: TRANSITIONS,
+    }
+    assert wire.first(message, 1) == METADATA
+    assert wire.fields(message)[1].raw == unknown
+    assert wire.repack(fresh, b"") == wire.repack(lease, b"")
+
+
+def test_of_a_json_lease_only_holder_and_time_change() -> None:
+    """Every other field is what it was."""
+    before = json.loads(JSON)
+
+    after = json.loads(leases.fresh(JSON, NOW))
+
+    assert after["spec"].pop("renewTime") == "2026-01-01T00:00:00.123456Z"
+    del before["spec"]["renewTime"], before["spec"]["holderIdentity"]
+    assert after == before
+
+
+@BOTH
+def test_a_fresh_lease_is_fresh_once(lease: bytes) -> None:
+    """To renew what was renewed changes its time and nothing else."""
+    once = leases.fresh(lease, 5.0)
+
+    assert leases.fresh(leases.fresh(lease, NOW), 5.0) == once
+
+
+@settings(max_examples=100, deadline=None)
+@given(MOMENTS)
+@example(0.0)
+@example(1.999999)
+@example(1_767_225_599.999999)
+def test_a_time_survives_to_the_microsecond(now: float) -> None:
+    """In either form, up to what a float can tell apart."""
+    in_protobuf = leases.renewed_at(leases.fresh(PROTOBUF, now))
+    in_json = leases.renewed_at(leases.fresh(JSON, now))
+
+    assert in_protobuf == pytest.approx(now, rel=0, abs=1.5e-6)
+    assert in_json == pytest.approx(now, rel=0, abs=1.5e-6)
+
+
+@BOTH
+def test_without_a_moment_it_is_now(
+    lease: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock is asked when the lease is made."""
+    monkeypatch.setattr("time.time", lambda: NOW)
+
+    assert leases.renewed_at(leases.fresh(lease)) == pytest.approx(NOW, abs=1.5e-6)
+
+
+@BOTH
+def test_the_time_of_before_is_read(lease: bytes) -> None:
+    """Seconds and what is below them."""
+    assert leases.renewed_at(lease) == pytest.approx(2000.000005, rel=0, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    "lease",
+    [
+        stored(),
+        stored(HOLDER, DURATION),
+        stored(wire.of_bytes(4, b"")),
+        wire.MAGIC + wire.of_bytes(2, wire.of_bytes(1, METADATA)),
+        as_json(),
+        as_json(renewTime=None),
+        b'{"kind": "Lease", "metadata": {}}',
+        b'{"kind": "Lease", "metadata": {}, "spec": null}',
+    ],
+)
+def test_a_lease_that_was_never_renewed_is_old_and_can_be_renewed(
+    lease: bytes,
+) -> None:
+    """A lease may lack its time, its holder and its whole spec."""
+    assert leases.renewed_at(lease) == 0.0
+    assert leases.renewed_at(leases.fresh(lease, NOW)) == pytest.approx(NOW, abs=1.5e-6)
+
+
+@pytest.mark.parametrize(
+    "lease",
+    [
+        stored(wire.of_bytes(4, wire.of_bytes(1, b"soon"))),
+        as_json(renewTime="soon"),
+        as_json(renewTime=7),
+    ],
+)
+def test_a_time_that_is_none_is_refused(lease: bytes) -> None:
+    """No time is made up: too late a one would let a node go Unknown."""
+    with pytest.raises(BadInput, match="a time that is none"):
+        leases.renewed_at(lease)
+
+
+def test_a_time_of_kubernetes_is_always_utc() -> None:
+    """With six digits, as a MicroTime wants them."""
+    assert leases.micro_time(0) == "1970-01-01T00:00:00.000000Z"
+    assert leases.micro_time(NOW) == "2026-01-01T00:00:00.123456Z"

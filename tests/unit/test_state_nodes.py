@@ -1,0 +1,285 @@
+"""Copies of finished nodes: what is their own is their own, the rest the model's."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_knav.control_plane.state import leases, nodes
+from pytest_knav.topology import NodeSpec, Topology, make_topology
+
+
+TTL = "node.alpha.kubernetes.io/ttl"
+METRICS = "metrics.k8s.io/resource-metrics-path"
+BORN = "2026-01-01T00:00:00Z"
+NOW = 1_767_312_000.5
+TOPOLOGY = make_topology("dgx-h100", 6)
+
+
+def finished(spec: NodeSpec, **labels: str) -> dict[str, Any]:
+    """Return a node as the API server, KWOK and others have left it."""
+    made = nodes.manifest_of(spec)
+    made["metadata"] |= {
+        "uid": f"uid-{spec.name}",
+        "resourceVersion": "77",
+        "creationTimestamp": BORN,
+    }
+    made["metadata"]["labels"] |= {"beta.kubernetes.io/os": "linux", **labels}
+    made["metadata"]["annotations"][TTL] = "0"
+    made["spec"] = {"podCIDR": "10.0.0.0/24"}
+    made["status"] |= {
+        "addresses": [
+            {"type": "InternalIP", "address": "10.1.2.3"},
+            {"type": "Hostname", "address": spec.name},
+        ],
+        "conditions": [{"type": "Ready", "status": "True"}],
+    }
+    return made
+
+
+def copied(
+    topology: Topology = TOPOLOGY, models: list[dict[str, Any]] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Return what is made of all nodes but the first, which is the model."""
+    models = [finished(topology.nodes[0])] if models is None else models
+    have = {model["metadata"]["name"] for model in models}
+    missing = [node.name for node in topology.nodes if node.name not in have]
+    values = nodes.copies(topology, missing, models, lease_s=40.0)
+    return {key: json.loads(value) for key, value in values.items()}
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: NOW)
+
+
+def test_each_missing_node_is_made_with_its_lease() -> None:
+    """And nothing else: the model is there already."""
+    names = [node.name for node in TOPOLOGY.nodes[1:]]
+
+    made = copied()
+
+    wanted = {prefix + n for prefix in (nodes.PREFIX, leases.PREFIX) for n in names}
+    assert made.keys() == wanted
+    assert nodes.copies(TOPOLOGY, [], [], lease_s=40.0) == {}
+
+
+def test_a_copy_is_what_its_own_manifest_says() -> None:
+    """Its name, labels and annotations are as if it had been made the usual way."""
+    made = copied()
+
+    for spec in TOPOLOGY.nodes[1:]:
+        node, manifest = made[nodes.PREFIX + spec.name], nodes.manifest_of(spec)
+        metadata = node["metadata"]
+        assert metadata["name"] == spec.name
+        assert metadata["labels"].items() >= manifest["metadata"]["labels"].items()
+        assert metadata["annotations"][METRICS].split("/")[3] == spec.name
+        assert node["status"]["capacity"] == manifest["status"]["capacity"]
+
+
+def test_what_others_added_to_the_model_is_copied() -> None:
+    """Labels, spec and conditions, but not what the API server gives to each object."""
+    model = finished(TOPOLOGY.nodes[0], **{"example.org/of-a-controller": "yes"})
+
+    made = copied(models=[model])[nodes.PREFIX + TOPOLOGY.nodes[5].name]
+
+    added = {"beta.kubernetes.io/os": "linux", "example.org/of-a-controller": "yes"}
+    own = nodes.manifest_of(TOPOLOGY.nodes[5])["metadata"]["labels"]
+    assert made["metadata"]["labels"] == {**own, **added}
+    assert made["spec"] == model["spec"]
+    assert made["status"]["conditions"] == model["status"]["conditions"]
+    assert made["metadata"]["creationTimestamp"] == "2026-01-02T00:00:00Z"
+    assert "resourceVersion" not in made["metadata"]
+
+
+def test_labels_of_ours_are_not_the_models() -> None:
+    """Also where somebody has changed one of them on the model."""
+    first, last = TOPOLOGY.nodes[0], TOPOLOGY.nodes[5]
+    model = finished(first, **{"kubernetes.io/hostname": "changed"})
+
+    labels = copied(models=[model])[nodes.PREFIX + last.name]["metadata"]["labels"]
+
+    assert labels["kubernetes.io/hostname"] == last.name
+    assert labels["topology.kubernetes.io/rack"] == last.rack != first.rack
+
+
+def test_the_hostname_is_the_nodes_own() -> None:
+    """Every other address is KWOK's, the same for all."""
+    name = TOPOLOGY.nodes[3].name
+
+    made = copied()[nodes.PREFIX + name]
+
+    assert made["status"]["addresses"] == [
+        {"type": "InternalIP", "address": "10.1.2.3"},
+        {"type": "Hostname", "address": name},
+    ]
+
+
+def test_no_uid_is_there_twice() -> None:
+    """Neither among nodes and leases, nor is the model's taken."""
+    made = copied()
+
+    uids = {value["metadata"]["uid"] for value in made.values()}
+
+    assert len(uids) == len(made) == 10
+    assert "uid-dgx-h100-0000" not in uids
+
+
+def test_a_lease_is_owned_by_its_node_and_held_by_nobody() -> None:
+    """Fresh, in the form in which KWOK takes it at once."""
+    name = TOPOLOGY.nodes[1].name
+
+    values = nodes.copies(TOPOLOGY, [name], [finished(TOPOLOGY.nodes[0])], lease_s=8.0)
+
+    node = json.loads(values[nodes.PREFIX + name])
+    stored = values[leases.PREFIX + name]
+    lease = json.loads(stored)
+    assert lease["metadata"]["ownerReferences"] == [
+        {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "name": name,
+            "uid": node["metadata"]["uid"],
+        }
+    ]
+    assert (lease["metadata"]["name"], lease["metadata"]["namespace"]) == (
+        name,
+        "kube-node-lease",
+    )
+    assert lease["spec"].keys() == {"leaseDurationSeconds", "renewTime"}
+    assert lease["spec"]["leaseDurationSeconds"] == 8
+    assert leases.renewed_at(stored) == NOW
+
+
+def test_the_model_is_not_changed() -> None:
+    """The copies share nothing with it."""
+    model = finished(TOPOLOGY.nodes[0])
+    before = copy.deepcopy(model)
+
+    copied(models=[model])
+
+    assert model == before
+
+
+def test_a_model_that_a_list_gave_without_its_kind_becomes_whole() -> None:
+    """A stored object must say what it is; an item of a list does not."""
+    model = finished(TOPOLOGY.nodes[0])
+    del model["apiVersion"], model["kind"]
+
+    made = copied(models=[model])[nodes.PREFIX + TOPOLOGY.nodes[1].name]
+
+    assert (made["apiVersion"], made["kind"]) == ("v1", "Node")
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds"),
+    [
+        (1, 0),
+        (100, 0),
+        (101, 15),
+        (500, 15),
+        (501, 30),
+        (1_000, 30),
+        (1_001, 60),
+        (2_000, 60),
+        (2_001, 300),
+        (10_000, 300),
+        (10_001, 600),
+        (20_000, 600),
+    ],
+)
+def test_the_ttl_steps_where_the_controller_steps(count: int, seconds: int) -> None:
+    """With the number of nodes, the border itself belonging to the smaller step."""
+    assert nodes.ttl_s(count) == seconds
+
+
+def test_the_ttl_is_of_the_whole_cluster_and_not_of_the_model() -> None:
+    """When the model was made it was alone."""
+    topology = make_topology("dgx-h100", 101)
+
+    made = copied(topology)
+
+    annotations = [
+        value["metadata"]["annotations"]
+        for key, value in made.items()
+        if key.startswith(nodes.PREFIX)
+    ]
+    assert {own[TTL] for own in annotations} == {"15"}
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 200))
+def test_nodes_of_a_preset_are_of_one_shape(count: int) -> None:
+    """Names, racks and zones make no difference, so one model is enough."""
+    shapes = {nodes.shape(node) for node in make_topology("dgx-h100", count).nodes}
+
+    assert len(shapes) == 1
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"gpus": 4},
+        {"gpu_resource": "amd.com/gpu"},
+        {"cpus": 8},
+        {"memory_gib": 64},
+        {"pods": 250},
+        {"labels": (*TOPOLOGY.nodes[1].labels, ("example.org/rail", "1"))},
+        {"labels": TOPOLOGY.nodes[1].labels[1:]},
+    ],
+    ids=["GPUs", "vendor", "CPUs", "memory", "pods", "more labels", "fewer labels"],
+)
+def test_what_a_copy_could_not_change_makes_another_shape(
+    difference: dict[str, Any],
+) -> None:
+    """Amounts, and which labels there are."""
+    node = TOPOLOGY.nodes[1]
+
+    assert nodes.shape(replace(node, **difference)) != nodes.shape(node)
+
+
+def test_the_order_of_labels_makes_no_shape() -> None:
+    """They are a mapping."""
+    node = TOPOLOGY.nodes[1]
+    turned = replace(node, labels=node.labels[::-1])
+
+    assert nodes.shape(turned) == nodes.shape(node)
+
+
+def test_each_node_is_copied_from_a_model_of_its_shape() -> None:
+    """Two shapes in one topology do not mix, in whatever order their models come."""
+    small = [
+        replace(node, gpus=0, cpus=8, memory_gib=64)
+        for node in make_topology("dgx-h100", 3).nodes
+    ]
+    small = [replace(node, name=f"small-{i}") for i, node in enumerate(small)]
+    big = list(TOPOLOGY.nodes[:3])
+    topology = replace(TOPOLOGY, nodes=(*big, *small))
+    models = [finished(small[0], size="small"), finished(big[0], size="big")]
+
+    made = copied(topology, models)
+
+    for spec, size in [(big[1], "big"), (big[2], "big"), (small[2], "small")]:
+        node = made[nodes.PREFIX + spec.name]
+        assert node["metadata"]["labels"]["size"] == size
+        assert node["status"]["capacity"]["cpu"] == str(spec.cpus)
+        assert ("nvidia.com/gpu" in node["status"]["allocatable"]) is (size == "big")
+
+
+def test_nodes_of_nobodys_topology_are_no_models() -> None:
+    """A user's own node is left alone, whatever it looks like."""
+    stranger = finished(replace(TOPOLOGY.nodes[0], name="stranger"), mine="yes")
+
+    made = copied(models=[stranger, finished(TOPOLOGY.nodes[0])])
+
+    assert not [
+        key
+        for key, value in made.items()
+        if "mine" in value["metadata"].get("labels", {})
+    ]
