@@ -24,6 +24,7 @@ from pytest_knav.selfbench.sizes import TINY
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 TIMEOUT_S = 60.0
@@ -61,21 +62,30 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def left(home: Path) -> list[object]:
-    """Return what a run has left behind: clusters, processes, ports, files."""
-    clusters = registry.clusters_home()
-    ports = (clusters.parent / "ports").glob("[!l]*")
-    threads = [t.name for t in threading.enumerate() if t.name.startswith("knav")]
-    return [
-        *(path.name for path in clusters.iterdir() if path.name != ".lock"),
-        *processes.of_directory(clusters),
-        *(path.name for path in ports),
-        *(path.name for path in (home / "tmp").iterdir()),
-        *threads,
-    ]
+@pytest.fixture
+def left(home: Path) -> Callable[[], list[object]]:
+    """Return what says what has been left behind: clusters, processes, ports, files."""
+    # The recorder of this worker's own cluster lives on between tests.
+    before = set(threading.enumerate())
+
+    def look() -> list[object]:
+        clusters = registry.clusters_home()
+        ports = (clusters.parent / "ports").glob("[!l]*")
+        threads = set(threading.enumerate()) - before
+        return [
+            *(path.name for path in clusters.iterdir() if path.name != ".lock"),
+            *processes.of_directory(clusters),
+            *(path.name for path in ports),
+            *(path.name for path in (home / "tmp").iterdir()),
+            *(thread.name for thread in threads if thread.name.startswith("knav")),
+        ]
+
+    return look
 
 
-def test_both_sides_are_measured_and_nothing_is_left(home: Path) -> None:
+def test_both_sides_are_measured_and_nothing_is_left(
+    left: Callable[[], list[object]],
+) -> None:
     """Time, CPU and memory of each component, for each case of a tiny cluster."""
     told = Told()
     plan = Plan(
@@ -106,10 +116,10 @@ def test_both_sides_are_measured_and_nothing_is_left(home: Path) -> None:
         assert all(figure > 0 for figure in made.values())
     assert told.counted == TINY.pods
     assert Report.from_json(report.to_json(), "it") == report
-    assert left(home) == []
+    assert left() == []
 
 
-def test_ctrl_c_leaves_nothing_behind(home: Path) -> None:
+def test_ctrl_c_leaves_nothing_behind(left: Callable[[], list[object]]) -> None:
     """Also in the middle of making a cluster."""
     command = [sys.executable, "-m", "pytest_knav", "selfbench", "--only", "nodes"]
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
@@ -130,4 +140,4 @@ def test_ctrl_c_leaves_nothing_behind(home: Path) -> None:
 
     assert begun, said
     assert process.returncode == 130, said
-    assert left(home) == []
+    assert left() == []
