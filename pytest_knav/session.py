@@ -255,7 +255,9 @@ class KnavSession:
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
         if self._workerinput:
             return
-        (self.run_directory / scheduling.FILE).unlink(missing_ok=True)
+        groups = self.run_directory / scheduling.FILE
+        if groups.exists():
+            groups.unlink()
         if self._refused:
             raise pytest.UsageError(*self._refused)
         session.exitstatus = self.tally.exit_code(session.exitstatus)

@@ -125,7 +125,7 @@ class Injector:
         try:
             yield active
         except BaseException as error:
-            self._cluster.keep_state_after(error)
+            self._keep_state(error)
             self._clear_after(active, error)
             raise
         self.clear(active)
@@ -188,6 +188,10 @@ class Injector:
             self.clear(active)
         except HarnessError as failure:
             error.add_note(f"and then the fault could not be taken back: {failure}")
+
+    def _keep_state(self, error: BaseException) -> None:
+        """Keep the cluster as it is now: the next step takes the fault back."""
+        self._cluster.keep_state_after(error)
 
     def clear_all(self) -> None:
         """Take back what is still broken, the newest first."""

@@ -195,6 +195,9 @@ class Stubborn(Injector):
     def start(self, *_: object) -> Any:
         """Break something."""
 
+    def _keep_state(self, _: BaseException) -> None:
+        """Keep nothing: there is no cluster."""
+
     def clear(self, *_: object) -> None:
         """Fail to heal it."""
         raise HarnessError("the node stays down")
