@@ -140,7 +140,7 @@ def test_a_restored_cluster_is_held_until_it_is_woken(
     assert (code, err) == (0, "")
     assert "keys written; it has 4 nodes and 6 pods\n" in out
     assert f"`knav cluster wake {FIRST}` starts them" in out
-    assert machine.listed() == {FIRST: "held 4"}
+    assert machine.listed()[FIRST] == "held 4"
     assert machine.objects(FIRST) == before
     code, out, _ = machine.pytest(FIRST)
     assert code != 0
@@ -149,7 +149,7 @@ def test_a_restored_cluster_is_held_until_it_is_woken(
     assert machine.knav("wake", FIRST)[:2] == (0, f"cluster '{FIRST}' goes on\n")
 
     assert machine.knav("wake", FIRST)[1] == f"cluster '{FIRST}' is not held\n"
-    assert machine.listed() == {FIRST: "running 4"}
+    assert machine.listed()[FIRST] == "running 4"
     machine.kubectl(FIRST, "scale", "deploy/web", "--replicas=7")
     machine.kubectl(
         FIRST, "wait", "--for=jsonpath={.status.readyReplicas}=7", "deploy/web",
@@ -163,7 +163,7 @@ def test_a_restore_can_leave_everything_running(machine: Machine, saved: Path) -
     code, out, _ = machine.knav("restore", FIRST, "--from", str(saved), "--live")
 
     assert (code, len(out.splitlines())) == (0, 1)
-    assert machine.listed() == {FIRST: "running 4"}
+    assert machine.listed()[FIRST] == "running 4"
     ready = machine.kubectl(FIRST, "get", "deploy/web", "-o", "jsonpath={.status}")
     assert json.loads(ready)["readyReplicas"] == 6
 
@@ -181,11 +181,11 @@ def test_a_killed_restore_is_seen_and_mended(machine: Machine, saved: Path) -> N
     mended = machine.knav("restore", FIRST, "--from", str(saved), "--live")
 
     remedy = f"`knav cluster restore {FIRST} --from FILE`, or"
-    assert listed == {FIRST: "half restored"}
+    assert listed[FIRST] == "half restored"
     assert all(code != 0 for code, _, _ in answers)
     assert all(remedy in out + err for _, out, err in answers)
     assert mended[0] == 0
-    assert machine.listed() == {FIRST: "running 4"}
+    assert machine.listed()[FIRST] == "running 4"
 
 
 def test_what_cannot_be_restored_harms_nothing(machine: Machine, saved: Path) -> None:
@@ -211,7 +211,7 @@ def test_what_cannot_be_restored_harms_nothing(machine: Machine, saved: Path) ->
     assert "is damaged or cut short" in broken[2]
     assert "cannot be written to full: File too large" in full[2]
     assert not list(machine.folder.glob("*full*"))
-    assert machine.listed() == {FIRST: "running 4"}
+    assert machine.listed()[FIRST] == "running 4"
     assert machine.objects(FIRST) == before
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from pytest_knav.control_plane import retrying
 from pytest_knav.control_plane.kwokctl import COMPONENTS
 from pytest_knav.control_plane.state import leases, table, wire
 from pytest_knav.control_plane.state.etcd import Etcd, Marks
@@ -28,6 +29,16 @@ NEWBORN_FILE: Final = "newborn.json"
 UNFINISHED_FILE: Final = "restoring"
 LOCK_FILE: Final = "restore.lock"
 HEALTHY_TIMEOUT_S: Final = 60.0
+BORN_TIMEOUT_S: Final = 30.0
+# What kube-controller-manager makes in each namespace, a moment after its start.
+_LAST_BORN: Final = [
+    f"/registry/{kind}/{namespace}/{name}"
+    for namespace in ("default", "kube-node-lease", "kube-public", "kube-system")
+    for kind, name in (
+        ("serviceaccounts", "default"),
+        ("configmaps", "kube-root-ca.crt"),
+    )
+]
 # A request of a component that was ended may still be under way in the API server.
 ROUNDS_MAX: Final = 6
 # The API server completes these by itself as soon as they are written (conditions,
@@ -72,10 +83,25 @@ class StateKeeper:
         self._etcd.close()
 
     def note_newborn(self) -> None:
-        """Write down which keys the cluster has from its birth."""
+        """
+        Write down which keys the cluster has from its birth, once they are there.
+
+        Raises:
+            ClusterError: kube-controller-manager has not made its own.
+
+        """
+        if not retrying.until(self._born, timeout_s=BORN_TIMEOUT_S, interval_s=0.02):
+            kcm = self._plane.components["kube-controller-manager"]
+            raise ClusterError(
+                f"the system namespaces have no service accounts and certificates "
+                f"after {BORN_TIMEOUT_S:g}s: {kcm.last_words()}"
+            )
         keys = sorted(self._etcd.marks().written)
         path = self._plane.entry.directory / NEWBORN_FILE
         path.write_text(json.dumps(keys))
+
+    def _born(self) -> bool:
+        return len(self._etcd.read_some(_LAST_BORN)) == len(_LAST_BORN)
 
     def save(self) -> State:
         """Return every key as of one revision, without those that no restore needs."""
