@@ -136,6 +136,10 @@ def load(cluster: Cluster) -> None:
     # The Job controller of 1.36 may leave `status.ready` at 0 until something else
     # wakes it. A restore starts it afresh, so what it owes is paid before.
     cluster.component("kcm").restart()
+    path = "/apis/batch/v1/namespaces/default/jobs/g"
+    assert retrying.until(
+        lambda: api.get(path).get("status", {}).get("ready") == 4, timeout_s=60
+    )
 
 
 def wait_for_quiet(cluster: Cluster, everything: Read, differences: Compare) -> Objects:
