@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_knav.commands.tables import lines_of
 from pytest_knav.control_plane import processes, registry
-from pytest_knav.control_plane.api import Api, read_kubeconfig
+from pytest_knav.control_plane.api import Api, read_kubeconfig, total
 from pytest_knav.control_plane.state.standing import standing
 from pytest_knav.errors import HarnessError
 
@@ -55,19 +55,11 @@ def state(entry: ClusterEntry) -> tuple[str, str, str]:
             return "not answering", "-", endpoint.server
         how = standing(entry)
         shown = "running" if how == "moving" else how
-        return shown, str(count(api, "nodes")), endpoint.server
+        return shown, str(total(api, "/api/v1/nodes")), endpoint.server
     except (HarnessError, json.JSONDecodeError):
         return "not answering", "-", endpoint.server
     finally:
         api.close()
-
-
-def count(api: Api, plural: str) -> int:
-    """Return how many objects of a core kind there are."""
-    # With a limit of one the API server says how many more there are.
-    page = api.get(f"/api/v1/{plural}", limit="1")
-    more = page["metadata"].get("remainingItemCount", 0)
-    return len(page["items"]) + int(more)
 
 
 def _row(entry: ClusterEntry) -> tuple[str, ...]:

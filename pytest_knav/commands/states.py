@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_knav.commands.inventory import count
 from pytest_knav.control_plane import registry
+from pytest_knav.control_plane.api import total
 from pytest_knav.control_plane.assets import CONTROL_PLANE
 from pytest_knav.control_plane.config import ClusterConfig, make_config
 from pytest_knav.control_plane.plane import ControlPlane
@@ -82,7 +82,10 @@ class Source:
         # What a killed test run broke is as the file has it now.
         (plane.entry.directory / JOURNAL_FILE).unlink(missing_ok=True)
         plane.describe(self.description)
-        nodes, pods = count(plane.api, "nodes"), count(plane.api, "pods")
+        nodes, pods = (
+            total(plane.api, "/api/v1/nodes"),
+            total(plane.api, "/api/v1/pods"),
+        )
         return f"{done}; it has {nodes} nodes and {pods} pods"
 
 

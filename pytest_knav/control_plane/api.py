@@ -197,6 +197,14 @@ class Api:
             ) from error
 
 
+def total(api: Api, path: str, **params: str) -> int:
+    """Return how many objects a list has, without reading it."""
+    # With a limit of one the API server says how many more there are.
+    page = api.get(path, limit="1", **params)
+    remaining = page["metadata"].get("remainingItemCount", 0)
+    return len(page["items"]) + int(remaining)
+
+
 def _message(body: bytes) -> str:
     try:
         return str(json.loads(body).get("message"))

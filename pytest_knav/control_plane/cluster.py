@@ -448,7 +448,7 @@ class Cluster:
         recorder = Recorder(
             self.plane.transport(),
             directory=self.artifacts / "history",
-            etcd=f"http://127.0.0.1:{self.plane.ports['etcdPort']}",
+            etcd=self.plane.etcd_url,
         )
         recorder.start()
         return recorder

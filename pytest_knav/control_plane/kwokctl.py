@@ -174,16 +174,20 @@ class Kwokctl:
             ) from error
 
     def _environment(self) -> dict[str, str]:
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("KWOK_") and name != "KUBECONFIG"
-        }
-        # kwokctl looks for kubectl on PATH before it reads its own option.
-        path = os.pathsep.join(
-            [str(self.binaries["kubectl"].parent), kept.get("PATH", os.defpath)]
-        )
-        return {**kept, "KWOK_WORKDIR": str(self.directory), "PATH": path}
+        return environment(self.directory, self.binaries["kubectl"])
+
+
+def environment(directory: Path, kubectl: Path) -> dict[str, str]:
+    """Return the variables to run kwokctl with, in a work directory of its own."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("KWOK_") and name != "KUBECONFIG"
+    }
+    # kwokctl looks for kubectl on PATH before it reads its own option, and would
+    # download it otherwise.
+    path = os.pathsep.join([str(kubectl.parent), kept.get("PATH", os.defpath)])
+    return {**kept, "KWOK_WORKDIR": str(directory), "PATH": path}
 
 
 def component_commands(workdir: Path) -> dict[str, list[str]]:

@@ -179,6 +179,11 @@ class ControlPlane:
         """Return a component by its name or usual short form."""
         return self.components[component_name(name)]
 
+    @property
+    def etcd_url(self) -> str:
+        """Return where etcd serves its clients."""
+        return f"http://127.0.0.1:{self.ports['etcdPort']}"
+
     def transport(self) -> HttpTransport:
         """Return a new way to the API server, for streams; the caller closes it."""
         return HttpTransport(

@@ -11,6 +11,7 @@ from pytest_knav.errors import ClusterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pytest_knav.control_plane.registry import ClusterEntry
 
@@ -30,12 +31,24 @@ def alone(entry: ClusterEntry) -> Iterator[None]:
         Busy: Another process holds it.
 
     """
-    with (entry.directory / LOCK_FILE).open("w") as lock:
+    message = (
+        f"cluster {entry.name!r} is in use by another test run, xdist worker or knav "
+        "command"
+    )
+    with held(entry.directory / LOCK_FILE, message):
+        yield
+
+
+@contextmanager
+def held(path: Path, message: str) -> Iterator[None]:
+    """
+    Hold a lock file for the time of a block; raises `Busy` with a message if taken.
+
+    A process that dies lets go of it.
+    """
+    with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise Busy(
-                f"cluster {entry.name!r} is in use by another test run, xdist worker "
-                "or knav command"
-            ) from error
+            raise Busy(message) from error
         yield

@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from pytest_knav.control_plane.api import total
 from pytest_knav.errors import ClusterError
 
 
@@ -29,13 +30,6 @@ _NOT_RUNNING: Final = "status.phase!=Running"
 _PAUSE_MIN_S: Final = 0.02
 _PAUSE_MAX_S: Final = 1.0
 _PAUSE_FACTOR: Final = 19.0
-
-
-def total(api: Api, path: str, **params: str) -> int:
-    """Return how many objects a list has, without reading it."""
-    page = api.get(path, limit="1", **params)
-    remaining = page["metadata"].get("remainingItemCount", 0)
-    return len(page["items"]) + int(remaining)
 
 
 def await_nodes(api: Api, count: int, tick: Callable[[int, int], None]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
+from pytest_knav.control_plane.api import total
 from pytest_knav.selfbench import collection, counts
 from pytest_knav.selfbench.cases import (
     BARE,
@@ -218,7 +219,7 @@ def _plain_nodes(cluster: PlainCluster, count: int, kit: Kit) -> None:
     api = cluster.api
 
     def tell() -> None:
-        kit.tick(counts.total(api, counts.NODES), count)
+        kit.tick(total(api, counts.NODES), count)
 
     cluster.scale_nodes(count, tell)
     counts.await_nodes(api, count, kit.tick)
@@ -229,7 +230,7 @@ def _pods(cluster: PlainCluster | OurCluster, kit: Kit) -> None:
     count, api = kit.size.pods, cluster.api
 
     def tell() -> None:
-        kit.tick(counts.total(api, counts.PODS), count)
+        kit.tick(total(api, counts.PODS), count)
 
     limit_s = counts.timeout_s(count)
     cluster.tool.scale("pod", count, timeout_s=limit_s, meanwhile=tell)

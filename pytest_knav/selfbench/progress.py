@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
-from pytest_knav.control_plane.assets.progress import duration
+from pytest_knav.control_plane.assets.progress import (
+    REDRAW_S,
+    REMIND_S,
+    duration,
+    redraws,
+)
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _WIDTH: Final = 24
-_REDRAW_S: Final = 0.2
-_REMIND_S: Final = 60.0
 
 
 class Progress(Protocol):
@@ -47,9 +49,7 @@ class Bar:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream
-        self._live = (
-            stream.isatty() and not os.environ.get("CI") if live is None else live
-        )
+        self._live = redraws(stream) if live is None else live
         self._clock = clock
         self._title = ""
         self._index = self._count = 0
@@ -65,7 +65,7 @@ class Bar:
     def tick(self, done: int, total: int) -> None:
         """Redraw the bar, or remind once a minute."""
         now = self._clock()
-        if now - self._spoken < (_REDRAW_S if self._live else _REMIND_S):
+        if now - self._spoken < (REDRAW_S if self._live else REMIND_S):
             return
         self._spoken = now
         so_far = f"{done} of {total} there, {duration(now - self._began)}"

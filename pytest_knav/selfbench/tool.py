@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pytest_knav.control_plane import kwokctl
 from pytest_knav.errors import ClusterError
 
 
@@ -64,7 +64,7 @@ class Tool:
         what = " ".join(arguments[:2])
         with subprocess.Popen(
             command,
-            env=self._environment(),
+            env=kwokctl.environment(self.home, self.binaries.paths["kubectl"]),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -95,17 +95,6 @@ class Tool:
         self.run(
             "scale", kind, flag, *more, timeout_s=timeout_s, meanwhile=meanwhile
         )  # fmt: skip
-
-    def _environment(self) -> dict[str, str]:
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("KWOK_") and name != "KUBECONFIG"
-        }
-        # kwokctl looks for kubectl on PATH and would download it otherwise.
-        kubectl = str(self.binaries.paths["kubectl"].parent)
-        path = os.pathsep.join([kubectl, kept.get("PATH", os.defpath)])
-        return {**kept, "KWOK_WORKDIR": str(self.home), "PATH": path}
 
 
 def _await(

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-_REDRAW_S = 0.2
-_REMIND_S = 60.0
+REDRAW_S = 0.2
+REMIND_S = 60.0
 _MIB = 1024 * 1024
 
 
@@ -61,6 +61,11 @@ class Silent:
         """Say nothing."""
 
 
+def redraws(stream: TextIO) -> bool:
+    """Return whether a line on a stream may be drawn again in place."""
+    return stream.isatty() and not os.environ.get("CI")
+
+
 class StreamProgress:
     """
     A progress on a text stream.
@@ -78,9 +83,7 @@ class StreamProgress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream
-        self._live = (
-            stream.isatty() and not os.environ.get("CI") if live is None else live
-        )
+        self._live = redraws(stream) if live is None else live
         self._clock = clock
         self._step: Step | None = None
         self._started = self._spoken = 0.0
@@ -99,9 +102,7 @@ class StreamProgress:
     def tick(self, done: int = 0, total: int = 0) -> None:
         """Redraw the line, or remind once a minute."""
         step, now = self._step, self._clock()
-        if step is None or now - self._spoken < (
-            _REDRAW_S if self._live else _REMIND_S
-        ):
+        if step is None or now - self._spoken < (REDRAW_S if self._live else REMIND_S):
             return
         self._spoken = now
         if self._live:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import time
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pytest_knav.control_plane.state import leases, table, wire
 from pytest_knav.control_plane.state.etcd import Etcd, Marks
 from pytest_knav.control_plane.state.model import State, kind_of
 from pytest_knav.control_plane.state.served import wait_caught_up
+from pytest_knav.control_plane.usage import held
 from pytest_knav.errors import BadInput, ClusterError
 
 
@@ -75,7 +75,7 @@ class StateKeeper:
 
     def __init__(self, plane: ControlPlane) -> None:
         self._plane = plane
-        self._etcd = Etcd(f"http://127.0.0.1:{plane.ports['etcdPort']}")
+        self._etcd = Etcd(plane.etcd_url)
         self._remembered: list[_Remembered] = []
 
     def close(self) -> None:
@@ -151,25 +151,18 @@ class StateKeeper:
         """
         self.check(state)
         with self.alone():
-            self.heal(working=False)
+            self._heal()
             with self.quiet(live=live):
                 return self._put_back(state)
 
-    def heal(self, *, working: bool = True) -> None:
-        """
-        Start and resume whatever a fault has left dead or held.
-
-        Args:
-            working: Also kube-controller-manager and the scheduler.
-
-        """
-        parts = [c for c in COMPONENTS if working or c not in WORKING]
-        for name in parts:
-            component = self._plane.components[name]
+    def _heal(self) -> None:
+        """Start and resume what a restore needs and a fault has left dead or held."""
+        parts = [self._plane.components[c] for c in COMPONENTS if c not in WORKING]
+        for component in parts:
             component.release()
             component.start()
-        for name in parts:
-            self._plane.components[name].wait_healthy(timeout=HEALTHY_TIMEOUT_S)
+        for component in parts:
+            component.wait_healthy(timeout=HEALTHY_TIMEOUT_S)
 
     @contextmanager
     def quiet(self, *, live: bool = True) -> Iterator[None]:
@@ -216,7 +209,7 @@ class StateKeeper:
             completed |= {key for key in todo if kind_of(key) in _COMPLETED}
             unfinished.touch()
             written += len(todo.puts) + len(todo.deletes)
-            touched |= {*todo.puts, *todo.deletes}
+            touched |= set(todo)
             self._write(todo, state)
         else:
             raise ClusterError(
@@ -309,14 +302,12 @@ class StateKeeper:
             ClusterError: Another is at it.
 
         """
-        with (self._plane.entry.directory / LOCK_FILE).open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ClusterError(
-                    f"another restore of cluster {self._plane.entry.name!r} is under "
-                    "way: wait for it; nothing was changed"
-                ) from error
+        entry = self._plane.entry
+        message = (
+            f"another restore of cluster {entry.name!r} is under way: wait for it; "
+            "nothing was changed"
+        )
+        with held(entry.directory / LOCK_FILE, message):
             yield
 
 
@@ -344,6 +335,6 @@ def _custom_kinds(state: State) -> set[str]:
 
 
 def _some(todo: Changes) -> str:
-    keys = [*todo.puts, *todo.deletes]
+    keys = list(todo)
     kinds = sorted({kind_of(key) for key in keys})
     return f"{len(keys)} keys ({', '.join(kinds[:5])})"

@@ -29,7 +29,6 @@ RENAMED: Final = {
 }
 # Served by nothing: the API server's own notes.
 _INTERNAL: Final = frozenset({"masterleases", "peerserverleases", "ranges"})
-_CRDS: Final = "apiextensions.k8s.io/customresourcedefinitions"
 CAUGHT_UP_TIMEOUT_S: Final = 60.0
 
 
@@ -53,15 +52,19 @@ def wait_caught_up(api: Api, keys: Iterable[str], custom: Iterable[str]) -> None
     if not kinds:
         return
     wanted = set(custom)
-    if not retrying.until(
-        lambda: wanted <= set(list_paths(api)), timeout_s=CAUGHT_UP_TIMEOUT_S
-    ):
-        missing = sorted(wanted - set(list_paths(api)))
+    paths: dict[str, str] = {}
+
+    def served() -> bool:
+        paths.clear()
+        paths.update(list_paths(api))
+        return wanted <= paths.keys()
+
+    if not retrying.until(served, timeout_s=CAUGHT_UP_TIMEOUT_S):
+        missing = sorted(wanted - paths.keys())
         raise ClusterError(
             f"the API server does not serve {', '.join(missing)} "
             f"{CAUGHT_UP_TIMEOUT_S:g}s after their definitions were put back"
         )
-    paths = list_paths(api)
     shown = {RENAMED.get(kind, kind) for kind in kinds}
     api.each(
         functools.partial(_ask, api, paths[kind]) for kind in shown if kind in paths
