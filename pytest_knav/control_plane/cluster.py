@@ -344,9 +344,8 @@ class Cluster:
         """
         check_fits(workload, self.topology)
         handle = Handle(workload, self.history)
-        resource = next((n.gpu_resource for n in self.topology.nodes), "nvidia.com/gpu")
         with self.step(f"submit {handle.subject.label}"):
-            for manifest in render(workload, gpu_resource=resource):
+            for manifest in render(workload, gpu_resource=self.topology.gpu_resource):
                 path = self._discovery.collection_path(manifest, "default")
                 self.plane.api.create(path, manifest)
                 self._made.append(f"{path}/{manifest['metadata']['name']}")

@@ -78,7 +78,7 @@ def cached(plane: ControlPlane, topology: Topology) -> Path:
     stages = (resources.files("pytest_knav.control_plane") / "stages.yaml").read_text()
     # With a node as it is made now, so that a change of the code makes states anew.
     made = [nodes.manifest_of(node) for node in topology.nodes[:1]]
-    shaped_by = (VERSION, plane.entry.key, stages, repr(topology), made)
+    shaped_by = (VERSION, plane.entry.key, stages, topology.fingerprint, made)
     digest = hashlib.sha256(repr(shaped_by).encode()).hexdigest()[:12]
     name = f"{topology.name}-{len(topology.nodes)}-{digest}{SUFFIX}"
     return cache_home() / "states" / name

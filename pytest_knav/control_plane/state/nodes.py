@@ -110,8 +110,7 @@ def copies(
 def shape(node: NodeSpec) -> Hashable:
     """Return what nodes have in common that differ only in name and labels' values."""
     labels = tuple(sorted(key for key, _ in node.labels))
-    amounts = (node.gpus, node.gpu_resource, node.cpus, node.memory_gib, node.pods)
-    return amounts, labels
+    return node.machine, node.capacity, node.allocatable, node.taints, labels
 
 
 def ttl_s(nodes: int) -> int:
