@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ from pytest_knav.control_plane.config import make_config
 from pytest_knav.errors import BadInput
 from pytest_knav.scheduling import Group
 from pytest_knav.topology import Topology, make_topology
+from pytest_knav.topology.devices import with_dra
+from pytest_knav.topology.presets import FILE_ENDINGS
 
 
 if TYPE_CHECKING:
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_knav.control_plane.config import ClusterConfig
     from pytest_knav.options import Settings
 
-MARK_ARGUMENTS = ("topology", "nodes", "feature_gates", "isolated")
+MARK_ARGUMENTS = ("topology", "nodes", "dra", "feature_gates", "isolated")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +73,7 @@ class Needs:
             *self.plane,
             self.topology.name,
             len(self.topology.nodes),
+            self.topology.dra,
         )
 
     @property
@@ -78,7 +82,8 @@ class Needs:
         lease_s, key = self.plane
         return Group(
             plane=f"{key} (lease {lease_s:g}s){', isolated' * self.isolated}",
-            topology=f"{self.topology.name} ({len(self.topology.nodes)} nodes)",
+            topology=f"{self.topology.name} ({len(self.topology.nodes)} nodes"
+            f"{', DRA' * self.topology.dra})",
         )
 
 
@@ -91,10 +96,7 @@ def needs_of(item: pytest.Item, settings: Settings) -> Needs:
 
     """
     marked = _marked(item)
-    name = _fill("topology", marked, settings.topology, settings)
-    if not isinstance(name, str):
-        raise BadInput(f"knav(topology={name!r}): give the name of a topology")
-    nodes = _fill("nodes", marked, settings.nodes, settings)
+    topology = _topology_of(item, marked, settings)
     gates = marked.get("feature_gates", {})
     if not isinstance(gates, Mapping) or not all(
         isinstance(gate, str) and isinstance(on, bool) for gate, on in gates.items()
@@ -103,15 +105,57 @@ def needs_of(item: pytest.Item, settings: Settings) -> Needs:
             f"knav(feature_gates={gates!r}): give a dict such as "
             '{"GangScheduling": True}'
         )
-    isolated = marked.get("isolated", False)
-    if not isinstance(isolated, bool):
-        raise BadInput(f"knav(isolated={isolated!r}): give True or False")
+    isolated = _flag("isolated", marked)
+    if _flag("dra", marked) and not topology.dra:
+        topology = with_dra(topology)
     return Needs(
-        topology=make_topology(name, nodes),
+        topology=topology,
         feature_gates=tuple(sorted(gates.items())),
         isolated=isolated,
         time_profile=settings.time_profile,
     )
+
+
+def _topology_of(
+    item: pytest.Item, marked: Mapping[str, Any], settings: Settings
+) -> Topology:
+    """Return the topology of a name, of a file beside the test, or the one given."""
+    wanted = _fill("topology", marked, settings.topology, settings)
+    nodes = _fill("nodes", marked, settings.nodes, settings)
+    if isinstance(wanted, Topology):
+        if "nodes" in marked:
+            raise BadInput(
+                f"knav(topology=…, nodes={nodes!r}): the topology that is given has "
+                f"{len(wanted.nodes)} nodes: leave nodes away"
+            )
+        return wanted
+    if not isinstance(wanted, str):
+        raise BadInput(
+            f"knav(topology={wanted!r}): give the name of a topology, the path of a "
+            ".yaml file, or a Topology"
+        )
+    if not wanted.endswith(FILE_ENDINGS):
+        return _made(wanted, nodes, 0)
+    # Beside the test where the mark says it, else where pytest was started.
+    here = (
+        item.path.parent if "topology" in marked else item.config.invocation_params.dir
+    )
+    path = (here / wanted).resolve()
+    stamp = path.stat().st_mtime_ns if path.exists() else 0
+    return _made(str(path), nodes, stamp)
+
+
+@functools.lru_cache(maxsize=32)
+def _made(name: str, nodes: int | None, _stamp: int) -> Topology:
+    """Return a topology once for all tests that ask for it, as long as it is so."""
+    return make_topology(name, nodes)
+
+
+def _flag(name: str, marked: Mapping[str, Any]) -> bool:
+    value = marked.get(name, False)
+    if not isinstance(value, bool):
+        raise BadInput(f"knav({name}={value!r}): give True or False")
+    return value
 
 
 def _marked(item: pytest.Item) -> dict[str, Any]:

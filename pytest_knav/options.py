@@ -126,7 +126,7 @@ OPTIONS: tuple[Option, ...] = (
         metavar="NAME",
         default="dgx-h100",
         help="Topology of tests that name none.",
-        allowed="a name from `knav topology list`",
+        allowed="a name from `knav topology list`, or the path of a .yaml file",
     ),
     Option(
         name="nodes",

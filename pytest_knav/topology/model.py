@@ -25,9 +25,11 @@ from typing import TYPE_CHECKING, Final
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from pytest_knav.topology.graph import BlastRadius, Component, Graph
     from pytest_knav.topology.machine import GpuModel, Machine
+    from pytest_knav.topology.routes import Distance, Fabric, Routes
 
 RACK_LABEL: Final = "topology.kubernetes.io/rack"
 ZONE_LABEL: Final = "topology.kubernetes.io/zone"
@@ -75,6 +77,8 @@ class NodeSpec:
             resources. An empty quantity takes a resource away.
         allocatable: The same for what pods can have; what is not named is as capacity.
         nvlink_domain: The scale-up domain of its GPUs; empty where they have none.
+        gpu_uuids: The UUIDs of its GPUs, by index, where they are known; by default
+            made of their names.
 
     """
 
@@ -90,6 +94,7 @@ class NodeSpec:
     taints: tuple[tuple[str, str, str], ...] = ()
     capacity: tuple[tuple[str, str], ...] = ()
     allocatable: tuple[tuple[str, str], ...] = ()
+    gpu_uuids: tuple[str, ...] = ()
 
     def place(self, level: Level) -> str | None:
         """Return the name of its place at a level, or None where it has none."""
@@ -145,6 +150,7 @@ class NodeSpec:
             pcie_root=slot.pcie_root,
             nic=slot.nic,
             nvlink_domain=self.nvlink_domain,
+            known_uuid=self.gpu_uuids[index] if index < len(self.gpu_uuids) else "",
         )
 
 
@@ -159,6 +165,7 @@ class Gpu:
     pcie_root: int
     nic: int | None
     nvlink_domain: str
+    known_uuid: str = ""
 
     @property
     def name(self) -> str:
@@ -167,8 +174,8 @@ class Gpu:
 
     @property
     def uuid(self) -> str:
-        """Return its UUID as the driver writes it; it depends on the name alone."""
-        return f"GPU-{uuid.uuid5(_UUIDS, self.name)}"
+        """Return its UUID as the driver writes it: known, or made of its name alone."""
+        return self.known_uuid or f"GPU-{uuid.uuid5(_UUIDS, self.name)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +238,10 @@ class Topology:
         nvswitches: NVSwitches of NVLink domains that span nodes, by domain; those
             inside a machine are the machine's.
         notes: What was assumed where the source said nothing, for reports.
+        dra: Whether its GPUs are devices of dynamic resource allocation, and no
+            amounts of the nodes; made so by `devices.with_dra`.
+        load: What runs in it from the beginning: a Kubernetes List, as YAML or JSON;
+            empty for nothing.
 
     """
 
@@ -240,6 +251,8 @@ class Topology:
     switches: tuple[Switch, ...] = ()
     nvswitches: tuple[tuple[str, int], ...] = ()
     notes: tuple[str, ...] = ()
+    dra: bool = False
+    load: str = ""
 
     @cached_property
     def _by_name(self) -> Mapping[str, NodeSpec]:
@@ -358,11 +371,52 @@ class Topology:
                 yield Link(ends=(switch.name, wider), gbps=gbps)
 
     @cached_property
+    def graph(self) -> Graph:
+        """Return the topology indexed for questions; see `Graph`."""
+        from pytest_knav.topology.graph import Graph  # noqa: PLC0415 - it imports this
+
+        return Graph(self)
+
+    @cached_property
+    def routes(self) -> Routes:
+        """Return what answers questions about ways; see `Routes`."""
+        from pytest_knav.topology.routes import Routes  # noqa: PLC0415 - it imports this
+
+        return Routes(self.graph)
+
+    def component(self, name: str) -> Component:
+        """Return a component by its name; see `Graph.component`."""
+        return self.graph.component(name)
+
+    def blast_radius(self, *names: str) -> BlastRadius:
+        """Return what is lost while components are down; see `Graph.blast_radius`."""
+        return self.graph.blast_radius(*names)
+
+    def distance(self, a: str, b: str) -> Distance:
+        """Return how far two nodes or GPUs are apart; see `Routes.distance`."""
+        return self.routes.distance(a, b)
+
+    def fabric(self, nodes: Collection[str], without: Sequence[str] = ()) -> Fabric:
+        """Return what is left of the fabric for nodes; see `Routes.fabric`."""
+        return self.routes.fabric(nodes, without)
+
+    def best_nodes(
+        self,
+        count: int,
+        among: Iterable[str] | None = None,
+        without: Sequence[str] = (),
+    ) -> tuple[str, ...]:
+        """Return the nodes that lie closest together; see `Routes.best_nodes`."""
+        return self.routes.best_nodes(count, among, without)
+
+    @cached_property
     def fingerprint(self) -> str:
         """Return a digest of everything in it that shapes a cluster."""
         machines = {machine: i for i, machine in enumerate(self.machines)}
         digest = hashlib.sha256(repr(list(machines)).encode())
-        digest.update(repr((self.name, self.switches, self.nvswitches)).encode())
+        shared = (self.name, self.switches, self.nvswitches, self.dra)
+        digest.update(repr(shared).encode())
+        digest.update(self.load.encode())
         for node in self.nodes:
             rest = (
                 node.name,
@@ -377,6 +431,7 @@ class Topology:
                 node.taints,
                 node.capacity,
                 node.allocatable,
+                node.gpu_uuids,
             )
             digest.update(json.dumps(rest).encode())
         return digest.hexdigest()

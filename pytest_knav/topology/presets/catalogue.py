@@ -1,0 +1,232 @@
+"""
+The presets, each with its source.
+
+SuperPODs: NVIDIA DGX SuperPOD reference architectures. DGX H100: 32 systems in a
+scalable unit, four in a rack, one leaf switch a rail, 4, 8, 16 and 16 spine switches
+for one to four units; more units need core switches. DGX A100: 20 systems in a unit.
+GB200: eight NVL72 racks in a unit. Where the architectures leave a size open (cores of
+very large ones, spines of an A100's), the number that blocks nothing is taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from pytest_knav.topology.machine import Machine
+from pytest_knav.topology.model import Level, NodeSpec, Switch, Topology
+from pytest_knav.topology.presets import gpus
+from pytest_knav.topology.presets.fabrics import RailOptimised, TopOfRack
+from pytest_knav.topology.presets.preset import Preset
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_H100_PODS: Final = RailOptimised(
+    unit=32, rack=4, group=4, spines={1: 4, 2: 8, 3: 16, 4: 16}, cores=16
+)
+_A100_PODS: Final = RailOptimised(
+    unit=20, rack=4, group=4, spines={1: 4, 2: 8, 3: 16, 4: 16}, cores=16
+)
+_GB200_PODS: Final = RailOptimised(
+    unit=144,
+    rack=18,
+    group=4,
+    spines={1: 18, 2: 36, 3: 54, 4: 72},
+    cores=72,
+    scale_up=18,
+    nvswitches=18,
+)
+_MI300X_PODS: Final = RailOptimised(
+    unit=32, rack=4, group=4, spines={1: 4, 2: 8, 3: 16, 4: 16}, cores=16
+)
+_GPU_RACKS: Final = TopOfRack(rack=4, group=16, spines=8)
+_CPU_RACKS: Final = TopOfRack(rack=20, group=8, spines=4, oversubscribed=3)
+
+_LEAVES, _NODES_PER_LEAF = 4, 3
+_TREE_NODE: Final = Machine(
+    name="tree-12",
+    cpus=64,
+    memory_gib=512,
+    gpu=gpus.H100,
+    gpus=gpus.DGX_H100.gpus,
+    nics=gpus.HGX_H100.nics[:1],
+    numa_nodes=2,
+)
+
+
+def _tree(count: int) -> Topology:
+    """Return a tree of switches: two to four ways at each level, three nodes a leaf."""
+    leaves = -(-count // _NODES_PER_LEAF)
+    spines = -(-leaves // 2)
+    nodes = []
+    for number in range(count):
+        leaf = number // _NODES_PER_LEAF
+        nodes.append(
+            NodeSpec(
+                name=f"n{number + 1}",
+                machine=_TREE_NODE,
+                places=(
+                    (Level.CORE, "sw31"),
+                    (Level.SPINE, f"sw2{leaf // 2 + 1}"),
+                    (Level.LEAF, f"sw1{leaf + 1}"),
+                ),
+                uplinks=(f"sw1{leaf + 1}",),
+            )
+        )
+    gbps = _NODES_PER_LEAF * _TREE_NODE.fabric_gbps
+    return Topology(
+        name="tree-12",
+        source="Knavigator, example of network-topology-aware scheduling",
+        nodes=tuple(nodes),
+        switches=(
+            *(
+                Switch(
+                    name=f"sw1{i + 1}",
+                    level=Level.LEAF,
+                    uplinks=((f"sw2{i // 2 + 1}", gbps),),
+                )
+                for i in range(leaves)
+            ),
+            *(
+                Switch(
+                    name=f"sw2{i + 1}", level=Level.SPINE, uplinks=(("sw31", 2 * gbps),)
+                )
+                for i in range(spines)
+            ),
+            Switch(name="sw31", level=Level.CORE),
+        ),
+    )
+
+
+def _mixed(count: int) -> Topology:
+    """Return pools of three kinds: half H100, a quarter A100, the rest CPUs."""
+    parts = [
+        _H100_PODS.make(gpus.DGX_H100, -(-count // 2), ""),
+        _A100_PODS.make(gpus.DGX_A100, count // 4, "") if count // 4 else None,
+        _CPU_RACKS.make(gpus.CPU_SERVER, rest, "")
+        if (rest := count - -(-count // 2) - count // 4)
+        else None,
+    ]
+    made = [_apart(part, part.nodes[0].machine.name) for part in parts if part]
+    return Topology(
+        name="mixed",
+        source="dgx-h100, dgx-a100 and cpu, each with a fabric of its own",
+        nodes=tuple(node for part in made for node in part.nodes),
+        switches=tuple(switch for part in made for switch in part.switches),
+    )
+
+
+def _apart(part: Topology, prefix: str) -> Topology:
+    """Return a part of a larger topology, its places and switches named apart."""
+
+    def own(name: str) -> str:
+        return f"{prefix}-{name}"
+
+    nodes = tuple(
+        replace(
+            node,
+            places=tuple(
+                (at, name if at is Level.REGION else own(name))
+                for at, name in node.places
+            ),
+            uplinks=tuple(None if leaf is None else own(leaf) for leaf in node.uplinks),
+            power_feeds=tuple(map(own, node.power_feeds)),
+        )
+        for node in part.nodes
+    )
+    switches = tuple(
+        replace(
+            switch,
+            name=own(switch.name),
+            uplinks=tuple((own(name), gbps) for name, gbps in switch.uplinks),
+        )
+        for switch in part.switches
+    )
+    return replace(part, nodes=nodes, switches=switches)
+
+
+def _preset(
+    title: str,
+    source: str,
+    nodes: int,
+    machine: Machine,
+    shape: RailOptimised | TopOfRack,
+) -> Preset:
+    make: Callable[[int], Topology] = lambda count: shape.make(  # noqa: E731
+        machine, count, source
+    )
+    return Preset(
+        name=machine.name, title=title, source=source, default_nodes=nodes, make=make
+    )
+
+
+PRESETS: Final[dict[str, Preset]] = {
+    preset.name: preset
+    for preset in (
+        _preset(
+            "DGX H100 SuperPOD: 8 GPUs a node, 8 rails of 400 Gbit/s",
+            "NVIDIA DGX SuperPOD reference architecture, DGX H100",
+            32,
+            gpus.DGX_H100,
+            _H100_PODS,
+        ),
+        _preset(
+            "DGX A100 SuperPOD: 8 GPUs a node, 8 rails of 200 Gbit/s",
+            "NVIDIA DGX SuperPOD reference architecture, DGX A100",
+            20,
+            gpus.DGX_A100,
+            _A100_PODS,
+        ),
+        _preset(
+            "DGX A100 SuperPOD, each GPU cut into seven MIG devices",
+            "NVIDIA DGX SuperPOD reference architecture, DGX A100; MIG user guide",
+            20,
+            gpus.DGX_A100_MIG,
+            _A100_PODS,
+        ),
+        _preset(
+            "HGX H100 servers, four to a rack, one leaf switch a rack",
+            "NVIDIA HGX H100; a two-tier Clos of Ethernet leaf and spine switches",
+            16,
+            gpus.HGX_H100,
+            _GPU_RACKS,
+        ),
+        _preset(
+            "GB200 NVL72: racks of 18 compute trays, 72 GPUs in one NVLink domain",
+            "NVIDIA GB200 NVL72; DGX SuperPOD reference architecture, DGX GB200",
+            36,
+            gpus.GB200_TRAY,
+            _GB200_PODS,
+        ),
+        _preset(
+            "MI300X servers: 8 GPUs a node, 8 rails of 400 Gbit/s",
+            "AMD Instinct MI300X platform; rails as in AMD's cluster reference design",
+            32,
+            gpus.MI300X_SERVER,
+            _MI300X_PODS,
+        ),
+        _preset(
+            "servers without GPUs, twenty to a rack",
+            "an ordinary two-socket server; a Clos with 3:1 oversubscription",
+            20,
+            gpus.CPU_SERVER,
+            _CPU_RACKS,
+        ),
+        Preset(
+            name="mixed",
+            title="half DGX H100, a quarter DGX A100, a quarter servers without GPUs",
+            source="as dgx-h100, dgx-a100 and cpu",
+            default_nodes=32,
+            make=_mixed,
+        ),
+        Preset(
+            name="tree-12",
+            title="twelve nodes under a tree of switches, three to a leaf",
+            source="Knavigator, example of network-topology-aware scheduling",
+            default_nodes=_LEAVES * _NODES_PER_LEAF,
+            make=_tree,
+        ),
+    )
+}
