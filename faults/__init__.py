@@ -15,7 +15,44 @@ if __name__ != "pytest_knav.faults":
     )
 
 from pytest_knav.faults.base import Fault, FaultCard, Signal, World
-from pytest_knav.faults.node import NodeCrash
+from pytest_knav.faults.control_plane import ComponentKill, ComponentPause
+from pytest_knav.faults.node import (
+    NodeCordon,
+    NodeCrash,
+    NodeDeletion,
+    NodeDrain,
+    NodeNotReady,
+    NodePressure,
+)
+from pytest_knav.faults.pod import (
+    ContainerExit,
+    HangBeforeReady,
+    ImagePullFailure,
+    InitFailure,
+    LemonNode,
+    OutOfMemoryKill,
+    StuckTerminating,
+)
 
 
-__all__ = ["Fault", "FaultCard", "NodeCrash", "Signal", "World"]
+__all__ = [
+    "ComponentKill",
+    "ComponentPause",
+    "ContainerExit",
+    "Fault",
+    "FaultCard",
+    "HangBeforeReady",
+    "ImagePullFailure",
+    "InitFailure",
+    "LemonNode",
+    "NodeCordon",
+    "NodeCrash",
+    "NodeDeletion",
+    "NodeDrain",
+    "NodeNotReady",
+    "NodePressure",
+    "OutOfMemoryKill",
+    "Signal",
+    "StuckTerminating",
+    "World",
+]

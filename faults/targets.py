@@ -2,22 +2,30 @@
 Targets: expressions for what a fault shall hit, resolved when it is injected.
 
 A plan keeps the expression, the journal keeps it together with the names it came to.
-Choices are drawn from the run's seed and the number of the step, nothing else.
+Choices are drawn from the run's seed and the number of the step, nothing else, and
+nothing is chosen twice.
 """
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from pytest_knav.errors import BadInput, InjectionNotObserved
+from pytest_knav.topology import Level
 
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from pytest_knav.faults.base import World
+    from pytest_knav.topology import NodeSpec, Topology
+
+Kind: TypeAlias = Literal["node", "gpu", "switch", "feed", "pod", "component"]
+_NAMES_SHOWN: Final = 3
 
 
 class Placed(Protocol):
@@ -29,36 +37,70 @@ class Placed(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """
+    A node or a workload of the cluster by its name alone: what a saved plan knows.
+
+    Where a workload is meant, it is looked up when the fault is injected.
+    """
+
+    name: str
+
+    @property
+    def nodes(self) -> list[str]:
+        """Return nothing: it is looked up first."""
+        return []
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """An expression for node names."""
+    """
+    An expression for what is hit.
+
+    Attributes:
+        text: The expression, as it was written.
+        kind: What it comes to; None where it takes on what the fault is for, as words
+            and shares do.
+        resolver: Returns the names, for that kind.
+
+    """
 
     text: str
-    resolver: Callable[[World, random.Random], tuple[str, ...]]
+    resolver: Callable[[World, random.Random, Kind], Sequence[str]]
+    kind: Kind | None = None
 
     def __str__(self) -> str:
         """Return the expression."""
         return self.text
 
-    def resolve(self, world: World, choose: random.Random) -> tuple[str, ...]:
+    def resolve(
+        self, world: World, choose: random.Random, kind: Kind = "node"
+    ) -> tuple[str, ...]:
         """
         Return the names it comes to now, sorted.
 
         Raises:
+            BadInput: It is something else than the fault is for.
             InjectionNotObserved: It comes to nothing, so nothing would break.
 
         """
-        names = tuple(sorted(set(self.resolver(world, choose))))
+        if self.kind not in {None, kind}:
+            raise BadInput(
+                f"the target {self.text} is a {self.kind}, and this fault is for a "
+                f"{kind}"
+            )
+        names = tuple(sorted(set(self.resolver(world, choose, kind))))
         if not names:
             raise InjectionNotObserved(
-                f"the target {self.text} comes to no node now, so nothing would break"
+                f"the target {self.text} comes to no {kind} now, so nothing would break"
             )
         return names
 
 
 def target_of(value: object) -> Target:
     """
-    Return a target for a target, a node name, or names of nodes.
+    Return a target for a target, a name, a pattern, or several of them.
 
     Raises:
         BadInput: It is none of these.
@@ -66,27 +108,33 @@ def target_of(value: object) -> Target:
     """
     if isinstance(value, Target):
         return value
-    if isinstance(value, str):
-        return node(value)
+    if isinstance(value, str) and value:
+        return named(value)
     if isinstance(value, list | tuple | set | frozenset) and value:
         targets = [target_of(item) for item in sorted(value, key=str)]
         return Target(
             text=f"[{', '.join(map(str, targets))}]",
-            resolver=lambda world, choose: tuple(
-                name for target in targets for name in target.resolve(world, choose)
-            ),
+            resolver=lambda world, choose, kind: [
+                name
+                for target in targets
+                for name in target.resolve(world, choose, kind)
+            ],
         )
     raise BadInput(
-        f"target={value!r}: give a node name, several, or an expression such as "
-        "node_of(handle), rack_of(handle), percent(10)"
+        f"target={value!r}: give a name, a pattern with *, several, or an expression "
+        "such as node_of(handle), rack_of(handle), percent(10)"
     )
 
 
-def node(name: str) -> Target:
-    """Name one node."""
+def named(name: str) -> Target:
+    """Return what has a name, or every name that a pattern such as `*-00?0` fits."""
 
-    def resolver(world: World, _: random.Random) -> tuple[str, ...]:
-        _known(world, name)
+    def resolver(world: World, _: random.Random, kind: Kind) -> Sequence[str]:
+        if kind in {"pod", "component"}:
+            return (name,)
+        if any(mark in name for mark in "*?["):
+            return [n for n in pool(world, kind) if fnmatchcase(n, name)]
+        _known(world, name, kind)
         return (name,)
 
     return Target(text=name, resolver=resolver)
@@ -104,22 +152,68 @@ def node_of(placed: Placed, index: int | None = None) -> Target:
     """
     label = _label(placed)
 
-    def resolver(_: World, choose: random.Random) -> tuple[str, ...]:
-        nodes = placed.nodes
-        if not nodes:
-            return ()
-        if index is None:
-            # By member, not by name: schedulers break ties at random, so the same
-            # member is the closest that a seed can come to the same target.
-            return (choose.choice(nodes),)
-        if not -len(nodes) <= index < len(nodes):
-            raise BadInput(
-                f"node_of({label}, index={index}): it has {len(nodes)} pods on nodes"
-            )
-        return (nodes[index],)
+    def resolver(world: World, choose: random.Random, _: Kind) -> Sequence[str]:
+        nodes = _submitted(world, placed).nodes
+        return _one_of(nodes, index, choose, f"node_of({label}, index={index})")
 
     suffix = "" if index is None else f", index={index}"
-    return Target(text=f"node_of({label}{suffix})", resolver=resolver)
+    return Target(text=f"node_of({label}{suffix})", kind="node", resolver=resolver)
+
+
+def pod_of(placed: Any, index: int | None = None) -> Target:  # noqa: ANN401 - a handle
+    """
+    Return one pod of a workload.
+
+    Args:
+        placed: A handle.
+        index: Which of its pods, in the order of `handle.pods`; by default one is
+            chosen by the seed.
+
+    """
+    label = _label(placed)
+
+    def resolver(world: World, choose: random.Random, _: Kind) -> Sequence[str]:
+        pods = _pod_names(_submitted(world, placed))
+        return _one_of(pods, index, choose, f"pod_of({label}, index={index})")
+
+    suffix = "" if index is None else f", index={index}"
+    return Target(text=f"pod_of({label}{suffix})", kind="pod", resolver=resolver)
+
+
+def pods_of(placed: Any) -> Target:  # noqa: ANN401 - a handle
+    """Return every live pod of a workload."""
+    return Target(
+        text=f"pods_of({_label(placed)})",
+        kind="pod",
+        resolver=lambda world, _, __: _pod_names(_submitted(world, placed)),
+    )
+
+
+def gpu_of(placed: Any, index: int | None = None) -> Target:  # noqa: ANN401 - a handle
+    """
+    Return one GPU that a workload has.
+
+    Args:
+        placed: A handle.
+        index: Which of its GPUs, in the order of `handle.gpus`; by default one is
+            chosen by the seed.
+
+    """
+    label = _label(placed)
+
+    def resolver(world: World, choose: random.Random, _: Kind) -> Sequence[str]:
+        gpus = _submitted(world, placed).gpus
+        return _one_of(gpus, index, choose, f"gpu_of({label}, index={index})")
+
+    suffix = "" if index is None else f", index={index}"
+    return Target(text=f"gpu_of({label}{suffix})", kind="gpu", resolver=resolver)
+
+
+def gpus_of(where: Placed | str) -> Target:
+    """Return every GPU of a node, or of one of a workload's nodes."""
+    return _around(
+        where, "gpus_of", "gpu", lambda _, node: [gpu.name for gpu in gpus_on(node)]
+    )
 
 
 def rack_of(where: Placed | str) -> Target:
@@ -131,50 +225,262 @@ def rack_of(where: Placed | str) -> Target:
             seed.
 
     """
-    label = where if isinstance(where, str) else _label(where)
+    return _around(where, "rack_of", "node", _nodes_at(Level.RACK))
 
-    def resolver(world: World, choose: random.Random) -> tuple[str, ...]:
-        names = [where] if isinstance(where, str) else where.nodes
-        if not names:
-            return ()
-        chosen = choose.choice(names)
-        _known(world, chosen)
-        return world.topology.rack_of(chosen).nodes
 
-    return Target(text=f"rack_of({label})", resolver=resolver)
+def zone_of(where: Placed | str) -> Target:
+    """Return every node of the zone of a node, or of one of a workload's nodes."""
+    return _around(where, "zone_of", "node", _nodes_at(Level.ZONE))
+
+
+def feed_of(where: Placed | str) -> Target:
+    """Return every power feed of a node, or of one of a workload's nodes."""
+    return _around(where, "feed_of", "feed", lambda _, node: node.power_feeds)
+
+
+def leaf_of(where: Placed | str) -> Target:
+    """
+    Return the leaf switches of a node, or of one of a workload's nodes.
+
+    Where each rail has a leaf switch of its own, they are all of the node's.
+    """
+    return _around(
+        where,
+        "leaf_of",
+        "switch",
+        lambda _, node: [leaf for leaf in node.uplinks if leaf is not None],
+    )
+
+
+def spine_of(where: Placed | str) -> Target:
+    """Return the spine switches above a node, or above one of a workload's nodes."""
+
+    def above(topology: Topology, node: NodeSpec) -> Sequence[str]:
+        leaves = {leaf for leaf in node.uplinks if leaf is not None}
+        return [up for leaf in leaves for up, _ in topology.switch(leaf).uplinks]
+
+    return _around(where, "spine_of", "switch", above)
+
+
+def rail(number: int, of: Placed | str | None = None) -> Target:
+    """
+    Return the leaf switches of a rail.
+
+    Args:
+        number: The rail, from 0.
+        of: A node or a handle: then only the switch of that node's rail.
+
+    """
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise BadInput(f"rail({number!r}): give the number of a rail, from 0")
+
+    def all_of(world: World, _: random.Random, __: Kind) -> Sequence[str]:
+        switches = world.topology.switches
+        rails = {s.rail for s in switches if s.rail is not None}
+        if number not in rails:
+            raise BadInput(
+                f"rail({number}): {world.topology.name} has "
+                f"{'rails 0 to ' + str(max(rails)) if rails else 'no rails'}"
+            )
+        return [s.name for s in switches if s.rail == number]
+
+    if of is None:
+        return Target(text=f"rail({number})", kind="switch", resolver=all_of)
+    here = leaf_of(of)
+
+    def one_of(world: World, choose: random.Random, kind: Kind) -> Sequence[str]:
+        return sorted(
+            set(all_of(world, choose, kind))
+            & set(here.resolver(world, choose, "switch"))
+        )
+
+    label = of if isinstance(of, str) else _label(of)
+    return Target(text=f"rail({number}, of={label})", kind="switch", resolver=one_of)
 
 
 def percent(share: float) -> Target:
-    """Return a share of all nodes, at least one, chosen by the seed."""
+    """Return a share of all there are, at least one, chosen by the seed."""
     if isinstance(share, bool) or not isinstance(share, int | float):
         raise BadInput(f"percent({share!r}): give a number above 0, at most 100")
     if not 0 < share <= 100:
         raise BadInput(f"percent({share!r}): give a number above 0, at most 100")
+    return _sample(
+        f"percent({share:g})", lambda count: max(1, round(count * share / 100))
+    )
 
-    def resolver(world: World, choose: random.Random) -> tuple[str, ...]:
-        names = [n.name for n in world.topology.nodes]
-        return tuple(choose.sample(names, max(1, round(len(names) * share / 100))))
 
-    return Target(text=f"percent({share:g})", resolver=resolver)
+def one() -> Target:
+    """Return one, chosen by the seed."""
+    return some(1)
+
+
+def some(count: int) -> Target:
+    """Return a number of them, chosen by the seed."""
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise BadInput(f"some({count!r}): give a whole number from 1")
+    return _sample("one()" if count == 1 else f"some({count})", lambda _: count)
 
 
 def minority() -> Target:
-    """Return the largest number of nodes that is less than half, by the seed."""
-
-    def resolver(world: World, choose: random.Random) -> tuple[str, ...]:
-        names = [n.name for n in world.topology.nodes]
-        return tuple(choose.sample(names, (len(names) - 1) // 2))
-
-    return Target(text="minority()", resolver=resolver)
+    """Return the largest number that is less than half, by the seed."""
+    return _sample("minority()", lambda count: (count - 1) // 2)
 
 
-def _known(world: World, name: str) -> None:
-    names = [n.name for n in world.topology.nodes]
-    if name not in names:
+def majority() -> Target:
+    """Return the smallest number that is more than half, by the seed."""
+    return _sample("majority()", lambda count: count // 2 + 1)
+
+
+def everything() -> Target:
+    """Return all there are."""
+    return _sample("everything()", lambda count: count)
+
+
+def busiest(count: int = 1) -> Target:
+    """Return the nodes with most pods on them; among equals the seed chooses."""
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise BadInput(f"busiest({count!r}): give a whole number from 1")
+
+    def resolver(world: World, choose: random.Random, kind: Kind) -> Sequence[str]:
+        names = pool(world, kind)
+        _enough(f"busiest({count})", count, len(names), kind)
+        pods = dict.fromkeys(names, 0)
+        for pod in world.history.latest("Pod").values():
+            node = pod.get("spec", {}).get("nodeName")
+            alive = pod.get("status", {}).get("phase") in {"Pending", "Running"}
+            if alive and node in pods:
+                pods[node] += 1
+        shuffled = choose.sample(names, len(names))
+        return sorted(shuffled, key=lambda name: -pods[name])[:count]
+
+    return Target(text=f"busiest({count})", kind="node", resolver=resolver)
+
+
+def pool(world: World, kind: Kind) -> list[str]:
+    """
+    Return the names of all there are of a kind.
+
+    Raises:
+        BadInput: The topology has none, or the kind has no pool.
+
+    """
+    topology = world.topology
+    pools: Mapping[str, Callable[[], list[str]]] = {
+        "node": lambda: [node.name for node in topology.nodes],
+        "gpu": lambda: [g.name for node in topology.nodes for g in gpus_on(node)],
+        "switch": lambda: [switch.name for switch in topology.switches],
+        "feed": lambda: list(
+            dict.fromkeys(f for node in topology.nodes for f in node.power_feeds)
+        ),
+    }
+    names = pools[kind]() if kind in pools else []
+    if not names:
+        raise BadInput(f"{topology.name} has no {kind} to choose from")
+    return names
+
+
+def gpus_on(node: NodeSpec) -> list[Any]:
+    """Return the GPUs of a node."""
+    return [node.gpu(index) for index in range(node.gpus)]
+
+
+def _sample(text: str, number: Callable[[int], int]) -> Target:
+    def resolver(world: World, choose: random.Random, kind: Kind) -> Sequence[str]:
+        names = pool(world, kind)
+        count = number(len(names))
+        _enough(text, count, len(names), kind)
+        return choose.sample(names, count)
+
+    return Target(text=text, resolver=resolver)
+
+
+def _around(
+    where: Placed | str,
+    word: str,
+    kind: Kind,
+    names: Callable[[Topology, NodeSpec], Sequence[str]],
+) -> Target:
+    """Return what surrounds a node, or one of a workload's nodes."""
+    label = where if isinstance(where, str) else _label(where)
+
+    def resolver(world: World, choose: random.Random, _: Kind) -> Sequence[str]:
+        nodes = _nodes_of(world, where)
+        if not nodes:
+            return ()
+        chosen = choose.choice(nodes)
+        _known(world, chosen, "node")
+        found = names(world.topology, world.topology.node(chosen))
+        if not found:
+            raise BadInput(
+                f"{word}({label}): {chosen} of {world.topology.name} has none, so "
+                "this fault cannot be expressed with it"
+            )
+        return found
+
+    return Target(text=f"{word}({label})", kind=kind, resolver=resolver)
+
+
+def _pod_names(handle: Any) -> list[str]:  # noqa: ANN401 - a handle
+    return [f"{pod.namespace}/{pod.name}" for pod in handle.pods]
+
+
+def _nodes_of(world: World, where: Placed | str) -> list[str]:
+    if isinstance(where, Submitted) and where.name in pool(world, "node"):
+        return [where.name]
+    return [where] if isinstance(where, str) else _submitted(world, where).nodes
+
+
+def _submitted(world: World, placed: Any) -> Any:  # noqa: ANN401 - a handle
+    """Return the handle of a workload that is given by its name."""
+    if not isinstance(placed, Submitted):
+        return placed
+    handles = world.handles
+    if placed.name not in handles:
         raise BadInput(
-            f"no node {name!r} in {world.topology.name}: "
-            f"it has {names[0]} … {names[-1]}"
+            f"no workload {placed.name!r} was submitted to the cluster: "
+            f"there are {', '.join(sorted(handles)) or 'none'}"
         )
+    return handles[placed.name]
+
+
+def _nodes_at(level: Level) -> Callable[[Topology, NodeSpec], Sequence[str]]:
+    def nodes(topology: Topology, node: NodeSpec) -> Sequence[str]:
+        place = node.place(level)
+        return () if place is None else topology.places(level)[place]
+
+    return nodes
+
+
+def _one_of(
+    names: Sequence[str], index: int | None, choose: random.Random, text: str
+) -> Sequence[str]:
+    if not names:
+        return ()
+    if index is None:
+        # By member, not by name: schedulers break ties at random, so the same
+        # member is the closest that a seed can come to the same target.
+        return (choose.choice(names),)
+    if not -len(names) <= index < len(names):
+        raise BadInput(f"{text}: it has {len(names)} of them")
+    return (names[index],)
+
+
+def _enough(text: str, count: int, there_are: int, kind: Kind) -> None:
+    if count > there_are:
+        raise BadInput(f"{text}: there are {there_are} {kind}s")
+
+
+def _known(world: World, name: str, kind: Kind) -> None:
+    names = pool(world, kind)
+    if name in names:
+        return
+    close = difflib.get_close_matches(name, names, n=_NAMES_SHOWN)
+    hint = f"did you mean {', '.join(close)}?" if close else ""
+    shown = " … ".join(dict.fromkeys((names[0], names[-1])))
+    raise BadInput(
+        f"no {kind} {name!r} in {world.topology.name}: it has {shown}"
+        f"{'; ' + hint if hint else ''}"
+    )
 
 
 def _label(placed: Any) -> str:  # noqa: ANN401 - a message for whatever was given

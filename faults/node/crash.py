@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_knav.control_plane.changes import Change, label_node
+from pytest_knav.control_plane.changes import label_node
 from pytest_knav.control_plane.kwokctl import KUBELET_LABEL, KUBELET_RUNNING
 from pytest_knav.control_plane.nodes import UNREACHABLE, node_info
 from pytest_knav.faults.base import Fault, FaultCard, Signal
-from pytest_knav.faults.targets import Target, target_of
 
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_knav.control_plane.changes import Change
     from pytest_knav.faults.base import World
 
 # A renewal may be one interval away; half a one more is late by any measure.
@@ -21,6 +22,7 @@ SILENT_INTERVALS = 1.5
 _READY_AGAIN_S = 60.0
 
 
+@dataclass(frozen=True, slots=True)
 class NodeCrash(Fault):
     """
     Nodes stop answering: their leases are no longer renewed and nothing reports status.
@@ -32,23 +34,18 @@ class NodeCrash(Fault):
     brings the kubelets back: leases are renewed, Ready is True, taints are gone, pods
     that were to be deleted are deleted.
 
-    Stands for: kernel panic, power loss, a hung kubelet, a cut management network.
-
-    Does not certify: what the crash does to processes, GPUs and disks of the node; that
-    containers restart after a reboot; detection by anything but leases.
-
     Args:
         target: A node name, several, or an expression such as `node_of(handle)`.
 
     """
 
-    __slots__ = ()
-
     card: ClassVar[FaultCard] = FaultCard(
         family="node",
         layer="node",
+        # The lease is what is broken; the control plane makes the others of it.
         signals=("lease", "condition", "taint", "pod status"),
         stands_for="kernel panic, power loss, hung kubelet, cut management network",
+        source="Kubernetes, pkg/controller/nodelifecycle; KEP-589 (node leases)",
         certifies=(
             "reaction of control plane and scheduler to a node whose lease is lost, "
             "with detection, taint and eviction by the real controllers"
@@ -57,20 +54,15 @@ class NodeCrash(Fault):
             "effects on processes, GPUs and disks; restart of containers after a "
             "reboot; detection by anything but leases"
         ),
+        undone="the kubelets renew their leases again, and end what was to be deleted",
     )
-
-    def __init__(self, target: Target | str | Sequence[str]) -> None:
-        object.__setattr__(self, "target", target_of(target))
 
     def changes(self, world: World, targets: Sequence[str]) -> Sequence[Change]:
         """Return the removal of the label by which KWOK takes care of a node."""
         del world
-        return [label_node(name, KUBELET_LABEL, None) for name in targets]
-
-    def undo(self, world: World, targets: Sequence[str]) -> Sequence[Change]:
-        """Return the label again."""
-        del world
-        return [label_node(name, KUBELET_LABEL, KUBELET_RUNNING) for name in targets]
+        return [
+            label_node(name, KUBELET_LABEL, None, KUBELET_RUNNING) for name in targets
+        ]
 
     def signal(
         self, world: World, targets: Sequence[str], started_s: float, now_s: float

@@ -25,7 +25,7 @@ app = typer.Typer(
 def list_() -> None:
     """Show every fault with the failures that it stands for."""
     rows = [("NAME", "FAMILY", "LAYER", "STANDS FOR")]
-    for name, fault in known().items():
+    for name, fault in _catalogue().items():
         card = fault.card
         rows.append((name, card.family, card.layer, card.stands_for))
     for line in lines_of(rows):
@@ -37,7 +37,7 @@ def show(
     name: Annotated[str, typer.Argument(help="A name from knav faults list.")],
 ) -> None:
     """Show what a fault changes, by what it is seen, and what it certifies."""
-    faults = known()
+    faults = _catalogue()
     if name not in faults:
         raise BadInput(f"fault {name!r} is unknown: use one of {', '.join(faults)}")
     card = faults[name].card
@@ -45,20 +45,15 @@ def show(
     typer.echo(inspect.getdoc(faults[name]))
     typer.echo(f"\nFamily: {card.family}, layer: {card.layer}.")
     typer.echo(f"Signals: {', '.join(card.signals)}.")
+    typer.echo(f"Stands for: {card.stands_for}.")
+    typer.echo(f"Known from: {card.source}.")
+    typer.echo(f"Lasts: {card.lasts}. Taken back: {card.undone}.")
     typer.echo(f"Certifies: {card.certifies}.")
+    typer.echo(f"Does not certify: {card.does_not_certify}.")
 
 
-def known() -> dict[str, type[Fault]]:
-    """Return every public fault by name: by family, then by name."""
-    from pytest_knav import faults  # noqa: PLC0415 - with the modules of all families
+def _catalogue() -> dict[str, type[Fault]]:
+    # With the modules of all families.
+    from pytest_knav.faults.catalogue import catalogue  # noqa: PLC0415
 
-    public = [getattr(faults, name) for name in faults.__all__]
-    found = [
-        thing
-        for thing in public
-        if inspect.isclass(thing)
-        and issubclass(thing, faults.Fault)
-        and not inspect.isabstract(thing)
-    ]
-    found.sort(key=lambda fault: (fault.card.family, fault.__name__))
-    return {fault.__name__: fault for fault in found}
+    return catalogue()

@@ -128,6 +128,15 @@ class Api:
         """Change an object by a JSON merge patch (RFC 7386) and return it."""
         return self._request("PATCH", path, body=body, content_type=_MERGE_PATCH)
 
+    def patch_or_none(self, path: str, body: Mapping[str, object]) -> JsonObject | None:
+        """Change an object by a merge patch; None when there is none."""
+        try:
+            return self.patch(path, body)
+        except ApiRefusedError as error:
+            if error.status == 404:
+                return None
+            raise
+
     def apply(self, path: str, body: Mapping[str, object]) -> JsonObject:
         """Create or change an object by server-side apply (KEP-555) and return it."""
         return self._request(
@@ -145,6 +154,26 @@ class Api:
             if error.status == 404:
                 return None
             raise
+
+    def evict(self, path: str, body: Mapping[str, object]) -> bool:
+        """
+        Ask for an eviction; return False where a disruption budget forbids it now.
+
+        A pod that is gone already counts as evicted.
+        """
+        response = self._pool.request(
+            "POST",
+            self.endpoint.server + path,
+            body=json.dumps(body).encode(),
+            headers={"Accept": _JSON, "Content-Type": _JSON},
+        )
+        # 409: another pod of that name; 429: forbidden by a budget
+        # (pkg/registry/core/pod/storage/eviction.go).
+        if response.status >= 400 and response.status not in {404, 409, 429}:
+            raise ApiRefusedError(
+                "POST", path, response.status, _message(response.data)
+            )
+        return response.status != 429
 
     def each(self, calls: Iterable[Callable[[], JsonObject]]) -> list[JsonObject]:
         """Make many requests, at most `MAX_CONNECTIONS` at a time; keep the order."""

@@ -6,13 +6,19 @@ import random
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Event
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_knav.checks.following import FaultSpan
 from pytest_knav.control_plane import changes as changing
+from pytest_knav.control_plane import retrying
+from pytest_knav.control_plane.changes import Edit
 from pytest_knav.errors import BadInput, HarnessError, InjectionNotObserved
-from pytest_knav.history.record import FAULT
+from pytest_knav.faults.base import Fault
+from pytest_knav.history.record import FAULT, STEP
+from pytest_knav.plans.actor import Actor
 from pytest_knav.plans.journal import JOURNAL_FILE, Journal
+from pytest_knav.plans.plan import schedule
 
 
 if TYPE_CHECKING:
@@ -21,8 +27,9 @@ if TYPE_CHECKING:
     from pytest_knav.control_plane.changes import Change
     from pytest_knav.control_plane.cluster import Cluster
     from pytest_knav.control_plane.plane import ControlPlane
-    from pytest_knav.faults.base import Fault, Signal
+    from pytest_knav.faults.base import Signal
     from pytest_knav.history import History
+    from pytest_knav.plans.plan import Part
 
 Until = Literal["signal", "detected"]
 UNTIL: tuple[Until, ...] = ("signal", "detected")
@@ -59,8 +66,10 @@ class ActiveFault:
     fault: Fault
     targets: frozenset[str]
     nodes: frozenset[str]
+    changes: Sequence[Change]
     undo: Sequence[Change]
     started_at: Moment
+    actor: Actor | None = None
     signals: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -148,6 +157,32 @@ class Injector:
                 raise
         return active
 
+    def run(self, plan: Part) -> list[ActiveFault]:
+        """
+        Run a plan to its end and return its faults, in the order of the plan.
+
+        What the plan does not take back itself stays broken, until `clear` or the end
+        of the test. Where a step takes longer than the plan has time for it, what comes
+        after it comes later; nothing is left out.
+
+        Raises:
+            BadInput: A target does not exist, or is broken already.
+            InjectionNotObserved: An effect did not show; the plan ends there.
+
+        """
+        steps = schedule(plan)
+        self._cluster.recorder.note(STEP, "PLAN", str(plan))
+        begun_s = time.monotonic()
+        active: dict[int, ActiveFault] = {}
+        for step in steps:
+            # Nothing happens until then; the event is never set.
+            Event().wait(max(0.0, begun_s + step.at_s - time.monotonic()))
+            if step.verb == "inject":
+                active[step.number] = self.start(step.fault)
+            else:
+                self.clear(active[step.number])
+        return [active[number] for number in sorted(active)]
+
     def clear(self, active: ActiveFault) -> None:
         """
         Take a fault back and return when all is seen to be well; twice is harmless.
@@ -163,22 +198,27 @@ class Injector:
 
     def _clear(self, active: ActiveFault) -> None:
         self._note("CLEARING", active, {})
+        if active.actor is not None:
+            active.actor.close()
         cleared_s = time.monotonic()
-        changing.undo(self._cluster.plane.api, active.undo)
+        changing.undo(self._cluster.plane, active.undo)
         self._journal.cleared(active.id)
         self._note("CLEARED", active, {})
         self._observer("cleared", active)
         fault, targets = active.fault, sorted(active.targets)
         limit_s = fault.timeouts_s(self._cluster)["cleared"]
-        seen = self._cluster.recorder.wait(
-            lambda _: fault.cleared(self._cluster, targets, cleared_s),
-            limit_s,
-            poll_s=_POLL_S,
-        )
+        left = self._left_of(active.changes, "gone", limit_s)
+        seen = None
+        if not left:
+            seen = self._cluster.recorder.wait(
+                lambda _: fault.cleared(self._cluster, targets, cleared_s),
+                limit_s,
+                poll_s=_POLL_S,
+            )
         if seen is None:
             raise HarnessError(
                 f"{active.name} was undone, but is not seen to be well after "
-                f"{limit_s:g}s: {self._states(targets)}"
+                f"{limit_s:g}s: {self._states(left, active)}"
             )
         self._observed(active, seen, "cleared")
 
@@ -217,7 +257,14 @@ class Injector:
                 "fault has broken already: clear that one first"
             )
         nodes = fault.blast_radius(self._cluster, targets)
-        undo = tuple(fault.undo(self._cluster, targets))
+        changes = tuple(fault.chosen(self._cluster, targets))
+        plane = self._cluster.plane
+        undo = tuple(inverse for c in changes for inverse in c.inverse(plane))
+        # What is so already needs no way back; some changes have none at all.
+        if not undo and changes and all(c.op == Edit.op for c in changes):
+            raise BadInput(
+                f"{fault.name} would change nothing: {changes[0].describe()} already"
+            )
         fault_id = f"f{self._step}-{time.time_ns():x}"
         expression = {"expression": str(fault.target), "names": list(targets)}
         self._journal.intend(fault_id, fault.describe(), expression, undo)
@@ -227,6 +274,7 @@ class Injector:
             fault=fault,
             targets=frozenset(targets),
             nodes=nodes,
+            changes=changes,
             undo=undo,
             started_at=begun,
         )
@@ -241,15 +289,17 @@ class Injector:
             "nodes": sorted(active.nodes),
             "started_s": begun.monotonic_s,
         }
-        changes = active.fault.changes(self._cluster, sorted(active.targets))
         self._note("INJECTING", active, payload)
-        revisions = changing.apply(self._cluster.plane.api, changes)
+        revisions = changing.apply(self._cluster.plane, active.changes)
         first = min(revisions, default=begun.revision)
         active.started_at = Moment(
             monotonic_s=begun.monotonic_s, wall_s=begun.wall_s, revision=first
         )
         self._note("INJECTED", active, {**payload, "started_revision": first})
         self._journal.injected(active.id)
+        if type(active.fault).act is not Fault.act:
+            seed = f"{self._seed}:{self._step}:act"
+            active.actor = Actor(active.fault, self._cluster, active.targets, seed)
 
     def _signal_of(self, active: ActiveFault) -> Callable[[History], Signal | None]:
         targets, started_s = sorted(active.targets), active.started_at.monotonic_s
@@ -268,14 +318,18 @@ class Injector:
         predicate: Callable[[History], Signal | None],
     ) -> None:
         limit_s = active.fault.timeouts_s(self._cluster)[what]
-        seen = self._cluster.recorder.wait(predicate, limit_s, poll_s=_POLL_S)
+        left = self._left_of(active.changes, "seen", limit_s)
+        seen = None
+        if not left:
+            seen = self._cluster.recorder.wait(predicate, limit_s, poll_s=_POLL_S)
         if seen is None:
             raise InjectionNotObserved(
                 f"{active.name}: its {what} was not seen within {limit_s:g}s, so "
-                f"nothing may be judged: {self._states(sorted(active.targets))}"
+                f"nothing may be judged: {self._states(left, active)}"
             )
         # Nothing seen is an effect only if the recorder would have seen something.
-        self._cluster.catch_up()
+        if not active.fault.blinds(sorted(active.targets)):
+            self._cluster.catch_up()
         self._observed(active, seen, what)
         if what == "signal":
             self._observer("injected", active)
@@ -297,8 +351,34 @@ class Injector:
             revision=self._cluster.history.newest_revision,
         )
 
-    def _states(self, targets: Sequence[str]) -> str:
-        infos = [self._cluster.node(name) for name in targets[:5]]
+    def _left_of(
+        self, changes: Sequence[Change], what: Literal["seen", "gone"], limit_s: float
+    ) -> list[Change]:
+        """Return the changes that are not seen, or not gone, within the limit."""
+        plane, history = self._cluster.plane, self._cluster.history
+        left = list(changes)
+
+        def none_left(*, recorded: bool) -> bool:
+            left[:] = [
+                change
+                for change in left
+                if change.recorded(history) != recorded
+                or not getattr(change, what)(plane, history)
+            ]
+            return not any(change.recorded(history) == recorded for change in left)
+
+        # The history is locked while it is asked, so nothing else is asked then.
+        self._cluster.recorder.wait(
+            lambda _: none_left(recorded=True), limit_s, poll_s=_POLL_S
+        )
+        retrying.until(lambda: none_left(recorded=False), timeout_s=limit_s)
+        return left
+
+    def _states(self, left: Sequence[Change], active: ActiveFault) -> str:
+        if left:
+            more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+            return f"not so: {left[0].describe()}{more}"
+        infos = [self._cluster.node(name) for name in sorted(active.nodes)[:5]]
         return ", ".join(
             f"{n.name} Ready={n.ready} taints={[k for k, _ in n.taints]}" for n in infos
         )
@@ -309,7 +389,7 @@ def replay_journal(plane: ControlPlane) -> list[str]:
     journal = Journal(plane.entry.directory / JOURNAL_FILE)
     undone = []
     for pending in reversed(journal.pending()):
-        changing.undo(plane.api, pending.undo)
+        changing.undo(plane, pending.undo)
         journal.cleared(pending.id)
         undone.append(f"{pending.fault.get('fault')} on {pending.targets.get('names')}")
     return undone

@@ -17,7 +17,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from pytest_knav.control_plane.changes import Change
+from pytest_knav.control_plane.changes import Change, change_from_data
 from pytest_knav.errors import HarnessError
 
 
@@ -53,7 +53,7 @@ class Journal:
         undo: Sequence[Change],
     ) -> None:
         """Write down what is about to happen and how to take it back."""
-        self._append(
+        self.append(
             fault_id,
             "intent",
             fault=fault,
@@ -63,11 +63,11 @@ class Journal:
 
     def injected(self, fault_id: str) -> None:
         """Write down that the changes were made."""
-        self._append(fault_id, "injected")
+        self.append(fault_id, "injected")
 
     def cleared(self, fault_id: str) -> None:
         """Write down that the changes were taken back."""
-        self._append(fault_id, "cleared")
+        self.append(fault_id, "cleared")
 
     def pending(self) -> list[Pending]:
         """
@@ -91,7 +91,7 @@ class Journal:
                     id=line["id"],
                     fault=line["fault"],
                     targets=line["targets"],
-                    undo=tuple(Change.from_data(data) for data in line["undo"]),
+                    undo=tuple(change_from_data(data) for data in line["undo"]),
                 )
             elif line["event"] == "cleared":
                 begun.pop(line["id"], None)
@@ -115,7 +115,8 @@ class Journal:
                 ) from error
         return lines
 
-    def _append(self, fault_id: str, event: str, **rest: object) -> None:
+    def append(self, fault_id: str, event: str, **rest: object) -> None:
+        """Write a line and return when it is on disk."""
         line = json.dumps(
             {"v": JOURNAL_VERSION, "id": fault_id, "event": event, **rest}
         )

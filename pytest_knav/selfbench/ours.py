@@ -13,7 +13,7 @@ from pytest_knav.control_plane.cluster import Cluster
 from pytest_knav.control_plane.config import make_config
 from pytest_knav.control_plane.plane import ControlPlane
 from pytest_knav.errors import ClusterError
-from pytest_knav.faults.node import NodeCrash, last_renewal_s
+from pytest_knav.faults.node.crash import NodeCrash, last_renewal_s
 from pytest_knav.homes import cache_home
 from pytest_knav.plans.chaos import Injector
 from pytest_knav.selfbench.tool import Tool

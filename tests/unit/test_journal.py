@@ -14,7 +14,7 @@ from pytest_knav.plans.journal import Journal
 if TYPE_CHECKING:
     from pathlib import Path
 
-UNDO = (label_node("n", "pytest-knav/kubelet", "running"),)
+UNDO = (label_node("n", "pytest-knav/kubelet", None, "running"),)
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from pytest_knav.control_plane import retrying
 from pytest_knav.control_plane.kwokctl import COMPONENTS
-from pytest_knav.control_plane.state import leases, table, wire
+from pytest_knav.control_plane.state import endpoints, leases, table, wire
 from pytest_knav.control_plane.state.etcd import Etcd, Marks
 from pytest_knav.control_plane.state.model import State, kind_of
 from pytest_knav.control_plane.state.served import wait_caught_up
@@ -198,6 +198,9 @@ class StateKeeper:
     def _put_back(self, state: State) -> int:
         own = state.fingerprint == self._plane.entry.fingerprint
         mode: Mode = "reset" if own else "transplant"
+        if not own:
+            port = self._plane.ports["kwokControllerPort"]
+            state = replace(state, values=endpoints.at_port(state.values, port))
         unfinished = self._plane.entry.directory / UNFINISHED_FILE
         written = 0
         touched: set[str] = set()
@@ -211,6 +214,10 @@ class StateKeeper:
             written += len(todo.puts) + len(todo.deletes)
             touched |= set(todo)
             self._write(todo, state)
+            if not todo.deletes and all(k.startswith(leases.PREFIX) for k in todo):
+                # All else is equal, and KWOK is held: with each moment a few more of
+                # many leases would be old enough to be renewed, in round after round.
+                break
         else:
             raise ClusterError(
                 f"cluster {self._plane.entry.name!r} cannot be made equal to the "

@@ -1,0 +1,23 @@
+"""Faults of pods: containers that end, and pods that do not start or do not stop."""
+
+from __future__ import annotations
+
+from pytest_knav.faults.pod.ends import ContainerExit, OutOfMemoryKill
+from pytest_knav.faults.pod.lemon import LemonNode
+from pytest_knav.faults.pod.starts import (
+    HangBeforeReady,
+    ImagePullFailure,
+    InitFailure,
+    StuckTerminating,
+)
+
+
+__all__ = [
+    "ContainerExit",
+    "HangBeforeReady",
+    "ImagePullFailure",
+    "InitFailure",
+    "LemonNode",
+    "OutOfMemoryKill",
+    "StuckTerminating",
+]

@@ -1,0 +1,120 @@
+"""What every change can do: be written down, be made, be seen, be taken back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pytest_knav.control_plane.api import MAX_CONNECTIONS
+from pytest_knav.errors import HarnessError
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pytest_knav.control_plane.plane import ControlPlane
+    from pytest_knav.history import History
+
+#: Every kind of change by its `op`.
+KINDS: dict[str, type[Change]] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change(ABC):
+    """
+    One change of a cluster.
+
+    Attributes:
+        op: What it is called in the journal.
+        signal: Which signal of its fault it is: `lease`, `condition`, `taint` …
+
+    """
+
+    op: ClassVar[str]
+
+    signal: str = ""
+
+    @property
+    @abstractmethod
+    def lane(self) -> str:
+        """Return what it changes: changes of one lane are made one after the other."""
+
+    @abstractmethod
+    def apply(self, plane: ControlPlane) -> int | None:
+        """Make it; return the revision it led to, where it has one."""
+
+    @abstractmethod
+    def inverse(self, plane: ControlPlane) -> Sequence[Change]:
+        """
+        Return what takes it back, by how things are now.
+
+        Asked before anything is changed. What is returned must be harmless when the
+        change was never made, when it is repeated, and when its object is gone.
+        """
+
+    def recorded(self, history: History) -> bool:
+        """Return whether `seen` and `gone` are answered by the history alone."""
+        del history
+        return False
+
+    @abstractmethod
+    def seen(self, plane: ControlPlane, history: History) -> bool:
+        """Return whether it can be read back from the cluster."""
+
+    @abstractmethod
+    def gone(self, plane: ControlPlane, history: History) -> bool:
+        """Return whether nothing of it can be read back any more."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Return what should be there, for the message that it was not seen."""
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return {"op": self.op, **asdict(self)}
+
+
+def known(kind: type[Change]) -> type[Change]:
+    """Let the journal read this kind of change again; a decorator."""
+    KINDS[kind.op] = kind
+    return kind
+
+
+def change_from_data(data: Mapping[str, Any]) -> Change:
+    """
+    Return what `as_data` made.
+
+    Raises:
+        HarnessError: The operation is unknown.
+
+    """
+    rest = dict(data)
+    kind = KINDS.get(str(rest.pop("op", None)))
+    if kind is None:
+        raise HarnessError(f"the journal holds an unknown operation: {dict(data)}")
+    return kind(**rest)
+
+
+def apply(plane: ControlPlane, changes: Sequence[Change]) -> list[int]:
+    """Make changes, several lanes at a time; return their revisions."""
+    return _each_lane(plane, changes)
+
+
+def undo(plane: ControlPlane, changes: Sequence[Change]) -> None:
+    """Take changes back, those that were made last first."""
+    _each_lane(plane, list(reversed(changes)))
+
+
+def _each_lane(plane: ControlPlane, changes: Iterable[Change]) -> list[int]:
+    lanes: dict[str, list[Change]] = {}
+    for change in changes:
+        lanes.setdefault(change.lane, []).append(change)
+
+    def one(lane: list[Change]) -> list[int]:
+        made = [change.apply(plane) for change in lane]
+        return [revision for revision in made if revision is not None]
+
+    with ThreadPoolExecutor(MAX_CONNECTIONS, "knav-change") as pool:
+        return [n for revisions in pool.map(one, lanes.values()) for n in revisions]
