@@ -16,6 +16,7 @@ if __name__ != "pytest_knav.faults":
 
 from pytest_knav.faults.base import Fault, FaultCard, Signal, World
 from pytest_knav.faults.control_plane import ComponentKill, ComponentPause
+from pytest_knav.faults.gpu import Action, GpuLost, GpuThrottle, GpuXid
 from pytest_knav.faults.node import (
     NodeCordon,
     NodeCrash,
@@ -36,11 +37,15 @@ from pytest_knav.faults.pod import (
 
 
 __all__ = [
+    "Action",
     "ComponentKill",
     "ComponentPause",
     "ContainerExit",
     "Fault",
     "FaultCard",
+    "GpuLost",
+    "GpuThrottle",
+    "GpuXid",
     "HangBeforeReady",
     "ImagePullFailure",
     "InitFailure",

@@ -173,8 +173,16 @@ class Fault(ABC):
         world: World,  # noqa: ARG002 - for subclasses
         targets: Sequence[str],
     ) -> frozenset[str]:
-        """Return the names of the nodes on which work is lost."""
+        """Return the names of the nodes on which all work is lost."""
         return frozenset(targets)
+
+    def pods_hit(
+        self,
+        world: World,  # noqa: ARG002 - for subclasses
+        targets: Sequence[str],  # noqa: ARG002 - likewise
+    ) -> frozenset[str]:
+        """Return the uids of the pods that it hits though their node goes on."""
+        return frozenset()
 
     @abstractmethod
     def changes(self, world: World, targets: Sequence[str]) -> Sequence[Change]:

@@ -25,9 +25,13 @@ class _OfPods(Fault):
     kind: ClassVar[Kind] = "pod"
 
     def blast_radius(self, world: World, targets: Sequence[str]) -> frozenset[str]:
-        """Return the nodes of the pods."""
-        found = (found_pod(world, name) for name in targets)
-        return frozenset(f["spec"]["nodeName"] for f in found if f is not None)
+        """Return no nodes: what else runs on them goes on."""
+        del world, targets
+        return frozenset()
+
+    def pods_hit(self, world: World, targets: Sequence[str]) -> frozenset[str]:
+        """Return the pods."""
+        return uids_of(world, targets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,12 @@ def found_pod(world: World, name: str) -> Mapping[str, Any] | None:
     """Return a pod by `namespace/name`, or None."""
     namespace, _, short = name.rpartition("/")
     return world.history.get("Pod", namespace or "default", short)
+
+
+def uids_of(world: World, names: Sequence[str]) -> frozenset[str]:
+    """Return the uids of pods that are there."""
+    found = (found_pod(world, name) for name in names)
+    return frozenset(f["metadata"]["uid"] for f in found if f is not None)
 
 
 def end_of(world: World, name: str, exit_code: int, reason: str) -> Change:

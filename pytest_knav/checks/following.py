@@ -56,7 +56,8 @@ class FaultSpan:
         started_revision: Revision of its first write.
         started_s: Time of its first write on the monotonic clock; the zero of every
             duration.
-        nodes: Names of the nodes in its blast radius.
+        nodes: Names of the nodes in its blast radius: all of each of them.
+        pods: Uids of the pods that it hit though their node goes on.
 
     """
 
@@ -65,6 +66,7 @@ class FaultSpan:
     started_revision: int
     started_s: float
     nodes: frozenset[str]
+    pods: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +126,9 @@ class Follower:
         before = subject.members(self._view).pods
         self._known = {pod.uid for pod in before}
         self.affected = [
-            Track(pod) for pod in before if pod.live and pod.node in fault.nodes
+            Track(pod)
+            for pod in before
+            if pod.live and (pod.node in fault.nodes or pod.uid in fault.pods)
         ]
 
     @property

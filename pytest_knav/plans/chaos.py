@@ -56,7 +56,8 @@ class ActiveFault:
         id: Unique within the cluster.
         fault: What it is.
         targets: The names that its target came to.
-        nodes: The nodes in its blast radius.
+        nodes: The nodes in its blast radius: all of each of them.
+        pods: Uids of the pods that it hits though their node goes on.
         started_at: Time and revision of its first write: the zero of every duration.
         signals: What was observed of it, by name, in seconds since the start.
 
@@ -66,6 +67,7 @@ class ActiveFault:
     fault: Fault
     targets: frozenset[str]
     nodes: frozenset[str]
+    pods: frozenset[str]
     changes: Sequence[Change]
     undo: Sequence[Change]
     started_at: Moment
@@ -88,6 +90,7 @@ class ActiveFault:
             started_revision=self.started_at.revision,
             started_s=self.started_at.monotonic_s,
             nodes=self.nodes,
+            pods=self.pods,
         )
 
 
@@ -274,6 +277,7 @@ class Injector:
             fault=fault,
             targets=frozenset(targets),
             nodes=nodes,
+            pods=fault.pods_hit(self._cluster, targets),
             changes=changes,
             undo=undo,
             started_at=begun,
@@ -287,6 +291,7 @@ class Injector:
             "fault": active.fault.describe(),
             "targets": sorted(active.targets),
             "nodes": sorted(active.nodes),
+            "pods": sorted(active.pods),
             "started_s": begun.monotonic_s,
         }
         self._note("INJECTING", active, payload)

@@ -22,6 +22,9 @@ NODE = "dgx-h100-0001"
 
 EXAMPLES: dict[str, Callable[[], Fault]] = {
     "ContainerExit": lambda: faults.ContainerExit(parse_target("pod_of(work)"), 3),
+    "GpuLost": lambda: faults.GpuLost([f"{NODE}/gpu-3", f"{NODE}/gpu-4"]),
+    "GpuThrottle": lambda: faults.GpuThrottle(f"{NODE}/gpu-0"),
+    "GpuXid": lambda: faults.GpuXid(f"{NODE}/gpu-0", 79),
     "HangBeforeReady": lambda: faults.HangBeforeReady(NODE),
     "ImagePullFailure": lambda: faults.ImagePullFailure(NODE),
     "InitFailure": lambda: faults.InitFailure(NODE),

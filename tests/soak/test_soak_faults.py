@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 STEPS_MAX = 60
 NODE = "dgx-h100-0001"
 # What each fault needs beside a node; pods and what only acts have nothing to undo.
-TARGETS = {"ComponentKill": "scheduler", "ComponentPause": "kcm"}
+TARGETS = {
+    "ComponentKill": "scheduler",
+    "ComponentPause": "kcm",
+    "GpuLost": f"{NODE}/gpu-3",
+    "GpuThrottle": f"{NODE}/gpu-3",
+    "GpuXid": f"{NODE}/gpu-3",
+}
 UNTAKEN = {"ContainerExit", "OutOfMemoryKill"}
 
 

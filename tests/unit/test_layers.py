@@ -16,11 +16,13 @@ BASE = {"errors", "durations", "homes"}
 ALLOWED = {
     "topology": set(),
     "history": set(),
+    "metrics": {"history", "topology"},
     "checks": {"history", "topology"},
     "workloads": {"history", "topology"},
-    "control_plane": {"history", "topology", "workloads"},
-    "faults": {"control_plane", "history", "topology"},
-    "plans": {"control_plane", "checks", "faults", "history"},
+    "control_plane": {"history", "metrics", "topology", "workloads"},
+    "faults": {"control_plane", "history", "metrics", "topology"},
+    "utilization": {"control_plane", "history", "topology"},
+    "plans": {"control_plane", "checks", "faults", "history", "topology"},
 }
 
 

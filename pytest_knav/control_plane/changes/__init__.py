@@ -8,6 +8,7 @@ from pytest_knav.control_plane.changes.base import (
     change_from_data,
     undo,
 )
+from pytest_knav.control_plane.changes.gpu import GpuMetrics
 from pytest_knav.control_plane.changes.objects import (
     Create,
     Delete,
@@ -31,6 +32,7 @@ __all__ = [
     "Delete",
     "Edit",
     "Evict",
+    "GpuMetrics",
     "Hold",
     "ObjectRef",
     "Patch",
