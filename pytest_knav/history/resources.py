@@ -72,4 +72,16 @@ DEFAULT_RESOURCES: Final = (
         optional=True,
         etcd_prefix="/registry/podgroups/",
     ),
+    Resource(
+        "ResourceClaim",
+        "/apis/resource.k8s.io/v1/resourceclaims",
+        optional=True,
+        etcd_prefix="/registry/resourceclaims/",
+    ),
+    Resource(
+        "ResourceSlice",
+        "/apis/resource.k8s.io/v1/resourceslices",
+        optional=True,
+        etcd_prefix="/registry/resourceslices/",
+    ),
 )

@@ -139,7 +139,11 @@ class _Reader:
         try:
             if file.dialects is not None:
                 made = labelled(
-                    made, [d if isinstance(d, str) else {**d} for d in file.dialects]
+                    made,
+                    [
+                        d if isinstance(d, str) else {str(k): v for k, v in d.items()}
+                        for d in file.dialects
+                    ],
                 )
             elif not listed:
                 made = labelled(made)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_knav.errors import BadInput
 from pytest_knav.history.view import latest_view
 from pytest_knav.workloads import conditions
+from pytest_knav.workloads.claims import asks_for_gpus, devices_of
 from pytest_knav.workloads.conditions import Members, Subject, WorkloadCondition
 from pytest_knav.workloads.model import Deployment, Gang, Job, Manifest
 from pytest_knav.workloads.render import load_manifest, selector_of
@@ -72,6 +74,32 @@ class Handle:
     def nodes(self) -> list[str]:
         """Return the node of each live pod that has one, in the order of `pods`."""
         return [pod.node for pod in self.pods if pod.node is not None]
+
+    @property
+    def gpus(self) -> list[str]:
+        """
+        Return the GPUs of its live pods, in the order of `pods`: `dgx-h100-0003/gpu-5`.
+
+        A GPU that is cut is there once for each of its parts that a pod has.
+
+        Raises:
+            BadInput: A pod on a node has GPUs that only the kubelet would know of:
+                with extended resources the API has their number alone.
+
+        """
+        claims = self._history.latest("ResourceClaim").values()
+        specs = self._history.latest("Pod")
+        found: list[str] = []
+        for pod in self.pods:
+            of_pod = devices_of(pod.uid, claims)
+            if not of_pod and pod.node and asks_for_gpus(specs.get(pod.uid, {})):
+                raise BadInput(
+                    f"{self.subject.label}: which GPUs pod {pod.name} has, the API "
+                    "does not say: mark the test with knav(dra=True), so that each GPU "
+                    "is a device that is allocated by name"
+                )
+            found += of_pod
+        return found
 
     def _members(self) -> Members:
         return self.subject.members(latest_view(self._history, self.running.kinds))

@@ -9,6 +9,7 @@ import yaml
 
 from pytest_knav.durations import seconds
 from pytest_knav.errors import BadInput
+from pytest_knav.topology.devices import API_VERSION
 from pytest_knav.workloads.model import Deployment, Gang, Job, Manifest, Pod
 from pytest_knav.workloads.pods import WORKLOAD_LABEL, PodSelector
 
@@ -21,21 +22,33 @@ PODGROUP_VERSION = "scheduling.k8s.io/v1alpha2"
 # No image is ever pulled: KWOK plays the container.
 _IMAGE = "pytest-knav.invalid/worker"
 
+_CLAIM = "gpus"
+
 Object = dict[str, Any]
 
 
-def render(workload: Workload, *, gpu_resource: str) -> list[Object]:
+def render(
+    workload: Workload, *, gpu_resource: str, device_class: str = ""
+) -> list[Object]:
     """
     Return the objects of a workload.
 
     Args:
         workload: The value.
         gpu_resource: Extended resource by which the cluster counts GPUs.
+        device_class: DeviceClass of the GPUs, where they are devices: each pod then
+            has a ResourceClaim, and its GPUs are not counted.
 
     """
     if isinstance(workload, Manifest):
         return load_manifest(workload)
-    template = _template(workload, gpu_resource)
+    claimed = bool(device_class and workload.gpus_per_pod)
+    template = _template(workload, "" if claimed else gpu_resource)
+    claims = [_claim_template(workload, device_class)] if claimed else []
+    return claims + _pods(workload, template)
+
+
+def _pods(workload: Pod | Job | Deployment | Gang, template: Object) -> list[Object]:
     if isinstance(workload, Pod):
         return [_object("v1", "Pod", workload, template)]
     if isinstance(workload, Deployment):
@@ -110,7 +123,7 @@ def _template(workload: Pod | Job | Deployment | Gang, gpu_resource: str) -> Obj
         "cpu": f"{round(workload.cpus_per_pod * 1000)}m",
         "memory": f"{round(workload.memory_gib_per_pod * 1024)}Mi",
     }
-    if workload.gpus_per_pod:
+    if workload.gpus_per_pod and gpu_resource:
         amounts[gpu_resource] = str(workload.gpus_per_pod)
     spec: Object = {
         "containers": [
@@ -122,6 +135,10 @@ def _template(workload: Pod | Job | Deployment | Gang, gpu_resource: str) -> Obj
         ],
         "terminationGracePeriodSeconds": 1,
     }
+    if workload.gpus_per_pod and not gpu_resource:
+        claim = {"name": _CLAIM, "resourceClaimTemplateName": workload.name}
+        spec["resourceClaims"] = [claim]
+        spec["containers"][0]["resources"]["claims"] = [{"name": _CLAIM}]
     if isinstance(workload, Job | Gang):
         spec["restartPolicy"] = "Never"
     if workload.priority_class:
@@ -135,6 +152,24 @@ def _template(workload: Pod | Job | Deployment | Gang, gpu_resource: str) -> Obj
         run_for_ms = round(seconds(workload.run_for, name="run_for") * 1000)
         metadata["annotations"] = {RUN_FOR_ANNOTATION: f"{run_for_ms}ms"}
     return {"metadata": metadata, "spec": spec}
+
+
+def _claim_template(
+    workload: Pod | Job | Deployment | Gang, device_class: str
+) -> Object:
+    wanted = {"deviceClassName": device_class, "count": workload.gpus_per_pod}
+    devices = {"requests": [{"name": _CLAIM, "exactly": wanted}]}
+    return _object(
+        API_VERSION,
+        "ResourceClaimTemplate",
+        workload,
+        {
+            "spec": {
+                "metadata": {"labels": _labels(workload)},
+                "spec": {"devices": devices},
+            }
+        },
+    )
 
 
 def _deployment(workload: Deployment, template: Object) -> Object:

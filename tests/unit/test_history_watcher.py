@@ -6,7 +6,7 @@ import base64
 import json
 import threading
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -68,6 +68,15 @@ class Apiserver:
             verb = "ADDED" if made else "MODIFIED"
             self.log.append((self.revision, path, verb, body))
             self.changed.notify_all()
+            return self.revision
+
+    def put_together(self, name: str, *paths: str) -> int:
+        """Make or change an object of each kind, all at one revision."""
+        with self.changed:
+            before = self.revision
+            for path in paths:
+                self.revision = before
+                self.put(path, f"{path.strip('/')}-{name}")
             return self.revision
 
     def delete(self, path: str, name: str) -> int:
@@ -376,6 +385,25 @@ def test_a_dropped_watch_resumes_without_a_gap(
         "DELETED",
     ]
     assert recorder.history.records("knav/Gap") == []
+
+
+@pytest.mark.parametrize("away", ["never", "for a moment", "for too long"])
+def test_kinds_may_share_a_revision(
+    api: Apiserver, url: str, record: Callable[..., Recorder], away: str
+) -> None:
+    """A pod and a node of one transaction are both recorded, whatever breaks."""
+    recorder = record(POD, NODE, etcd=url)
+
+    with nullcontext() if away == "never" else api.away(forget=away == "for too long"):
+        at = [api.put_together(f"x{i}", "/pods", "/nodes") for i in range(10)]
+    recorder.catch_up(TIMEOUT_S)
+
+    history = recorder.history
+    assert history.gaps() == []
+    for kind in ("Pod", "Node"):
+        assert sorted(r.revision for r in history.records(kind)) == at
+        names = {r.name for r in history.records(kind, since_revision=at[4])}
+        assert names == {f"{kind.lower()}s-x{i}" for i in range(5, 10)}
 
 
 @pytest.mark.parametrize("etcd", [True, False], ids=["with etcd", "without"])

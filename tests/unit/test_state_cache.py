@@ -72,7 +72,7 @@ class FakePlane:
         """Make a node."""
         assert path == "/api/v1/nodes"
         name = manifest["metadata"]["name"]
-        labels = dict.fromkeys(nodes._ADDED_LABELS, "x")
+        labels = dict.fromkeys(nodes._ADDED_LABELS.values(), "x")
         manifest["metadata"]["labels"] |= labels
         manifest["metadata"]["annotations"][nodes._TTL] = "0"
         manifest["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
@@ -316,7 +316,9 @@ class TestBegin:
     ) -> None:
         """Nothing is kept of a beginning that failed."""
         monkeypatch.setattr(nodes, "READY_TIMEOUT_S", 0.0)
-        monkeypatch.setattr(nodes, "_finished", lambda _: False)
+        monkeypatch.setattr(nodes, "_FORGOTTEN_S", 0.0)
+        monkeypatch.setattr(nodes, "_give_lease", lambda *_: None)
+        monkeypatch.setattr(nodes, "_finished", lambda *_: False)
 
         with pytest.raises(ClusterError, match="is not usable after 0s"):
             beginning.begin(plane, TOPOLOGY)

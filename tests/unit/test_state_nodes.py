@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_knav.control_plane.api import ApiRefusedError
 from pytest_knav.control_plane.state import leases, nodes
 from pytest_knav.topology import NodeSpec, Topology, make_topology
 
@@ -222,26 +223,125 @@ def test_nodes_of_a_preset_are_of_one_shape(count: int) -> None:
     assert len(shapes) == 1
 
 
+def other_machine(**changes: Any) -> dict[str, Any]:
+    """Return the field of a node that stands for another machine."""
+    return {"machine": replace(TOPOLOGY.nodes[1].machine, **changes)}
+
+
+def relabelled(**changes: str | None) -> dict[str, Any]:
+    """Return the labels of a node with some changed, or gone."""
+    labels = dict(TOPOLOGY.nodes[1].labels)
+    labels |= {k.replace("__", "/"): v for k, v in changes.items() if v is not None}
+    gone = {k.replace("__", "/") for k, v in changes.items() if v is None}
+    return {"labels": tuple((k, v) for k, v in labels.items() if k not in gone)}
+
+
 @pytest.mark.parametrize(
     "difference",
     [
-        {"gpus": 4},
-        {"gpu_resource": "amd.com/gpu"},
-        {"cpus": 8},
-        {"memory_gib": 64},
-        {"pods": 250},
-        {"labels": (*TOPOLOGY.nodes[1].labels, ("example.org/rail", "1"))},
-        {"labels": TOPOLOGY.nodes[1].labels[1:]},
+        other_machine(gpu=None, gpus=()),
+        other_machine(mig=(("1g.10gb", 7),)),
+        {"capacity": (("rdma/hca", "8"),)},
+        {"allocatable": (("nvidia.com/gpu", ""),)},
+        {"capacity": (("memory", "lots"),)},
+        {"taints": (("gpu", "", "NoSchedule"),)},
+        relabelled(**{"kubernetes.io__arch": "arm64"}),
+        relabelled(**{"kubernetes.io__os": None}),
     ],
-    ids=["GPUs", "vendor", "CPUs", "memory", "pods", "more labels", "fewer labels"],
-)
+    ids=[
+        "no GPUs", "MIG", "capacity", "allocatable", "unreadable", "taints",
+        "architecture", "no system",
+    ],
+)  # fmt: skip
 def test_what_a_copy_could_not_change_makes_another_shape(
     difference: dict[str, Any],
 ) -> None:
-    """Amounts, and which labels there are."""
+    """Kinds of amounts, taints, and labels that make a controller add others."""
     node = TOPOLOGY.nodes[1]
 
     assert nodes.shape(replace(node, **difference)) != nodes.shape(node)
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"labels": (*TOPOLOGY.nodes[1].labels, ("example.org/of-this-node", ""))},
+        {"annotations": (("example.org/note", "x"),)},
+        other_machine(name="another"),
+        other_machine(gpus=TOPOLOGY.nodes[1].machine.gpus[:4], cpus=8, memory_gib=64),
+        {"capacity": (("memory", "2113557724Ki"), ("cpu", "191.5"))},
+    ],
+    ids=["labels", "annotations", "machine", "smaller", "amounts"],
+)
+def test_what_is_a_nodes_own_makes_no_shape(difference: dict[str, Any]) -> None:
+    """Else a thousand nodes with a label each would be made one by one."""
+    node = TOPOLOGY.nodes[1]
+
+    assert nodes.shape(replace(node, **difference)) == nodes.shape(node)
+
+
+def test_a_copy_has_the_amounts_of_its_own() -> None:
+    """Machines of one kind differ by a little; what others added stays."""
+    own = replace(TOPOLOGY.nodes[1], capacity=(("memory", "2113557724Ki"),))
+    topology = replace(TOPOLOGY, nodes=(TOPOLOGY.nodes[0], own))
+    model = finished(TOPOLOGY.nodes[0])
+    model["status"]["capacity"] = {**model["status"]["capacity"], "added": "1"}
+
+    made = copied(topology, [model])[nodes.PREFIX + own.name]["status"]
+
+    assert made["capacity"]["memory"] == made["allocatable"]["memory"] == "2113557724Ki"
+    assert made["capacity"]["added"] == "1"
+    assert "added" not in made["allocatable"]
+
+
+def test_a_copy_has_the_labels_that_are_its_own_alone() -> None:
+    """Also such as the model lacks, and none of the model's own."""
+    own = [
+        replace(node, labels=(*node.labels, (f"example.org/{node.name}", "yes")))
+        for node in TOPOLOGY.nodes[:2]
+    ]
+    topology = replace(TOPOLOGY, nodes=tuple(own))
+
+    made = copied(topology, [finished(own[0])])[nodes.PREFIX + own[1].name]
+
+    labels = made["metadata"]["labels"]
+    assert labels[f"example.org/{own[1].name}"] == "yes"
+    assert f"example.org/{own[0].name}" not in labels
+
+
+@pytest.mark.parametrize(
+    ("labels", "complete"),
+    [
+        ({}, True),
+        ({"kubernetes.io/os": "linux"}, False),
+        ({"kubernetes.io/os": "linux", "beta.kubernetes.io/os": "linux"}, True),
+        ({"kubernetes.io/arch": "arm64"}, False),
+    ],
+)
+def test_only_labels_that_come_are_awaited(
+    labels: dict[str, str], *, complete: bool
+) -> None:
+    """An imported node may lack those from which a controller makes them."""
+    spec = replace(TOPOLOGY.nodes[0], labels=())
+    node = finished(spec)
+    node["metadata"]["labels"] = labels
+
+    assert nodes._finished(node, spec) is complete
+
+
+def test_a_node_with_a_taint_of_its_own_is_finished() -> None:
+    """What it is meant to have is no sign that something is still to come."""
+    taints = (("gpu", "only", "NoSchedule"),)
+    spec = replace(TOPOLOGY.nodes[0], labels=(), taints=taints)
+    node = finished(spec)
+    node["spec"]["taints"] = [{"key": "gpu", "value": "only", "effect": "NoSchedule"}]
+    young = json.loads(json.dumps(node))
+    young["spec"]["taints"].append(
+        {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
+    )
+
+    assert nodes._finished(node, spec)
+    assert not nodes._finished(young, spec)
 
 
 def test_the_order_of_labels_makes_no_shape() -> None:
@@ -255,7 +355,7 @@ def test_the_order_of_labels_makes_no_shape() -> None:
 def test_each_node_is_copied_from_a_model_of_its_shape() -> None:
     """Two shapes in one topology do not mix, in whatever order their models come."""
     small = [
-        replace(node, gpus=0, cpus=8, memory_gib=64)
+        replace(node, **other_machine(gpus=(), cpus=8, memory_gib=64))
         for node in make_topology("dgx-h100", 3).nodes
     ]
     small = [replace(node, name=f"small-{i}") for i, node in enumerate(small)]
@@ -283,3 +383,68 @@ def test_nodes_of_nobodys_topology_are_no_models() -> None:
         for key, value in made.items()
         if "mine" in value["metadata"].get("labels", {})
     ]
+
+
+class ForgetfulKwok:
+    """An API server whose KWOK plays a node only once it has a lease."""
+
+    def __init__(self, *, answers: int = 201) -> None:
+        self.nodes: dict[str, dict[str, Any]] = {}
+        self.leases: dict[str, dict[str, Any]] = {}
+        self.answers = answers
+
+    def each(self, calls: Any) -> list[Any]:
+        """Make calls."""
+        return [call() for call in calls]
+
+    def create(self, path: str, body: dict[str, Any]) -> None:
+        """Make a node or a lease."""
+        name = body["metadata"]["name"]
+        if path == "/api/v1/nodes":
+            self.nodes[name] = body
+            return
+        self.leases[name] = body
+        if self.answers != 201:
+            raise ApiRefusedError("POST", path, self.answers, "no")
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Return a node, finished if it has a lease."""
+        name = path.rpartition("/")[2]
+        if name in self.leases:
+            return finished(by_name(name))
+        body = self.nodes[name]
+        return {**body, "metadata": {**body["metadata"], "uid": f"uid-{name}"}}
+
+    def get_or_none(self, path: str) -> dict[str, Any] | None:
+        """Return a lease."""
+        return self.leases.get(path.rpartition("/")[2])
+
+
+def by_name(name: str) -> NodeSpec:
+    """Return a node of the topology as others have left it."""
+    return TOPOLOGY.node(name)
+
+
+@pytest.mark.parametrize("answers", [201, 409])
+def test_a_node_that_kwok_forgets_gets_a_lease(
+    monkeypatch: pytest.MonkeyPatch, answers: int
+) -> None:
+    """Owned by the node; if KWOK is quicker that is as well."""
+    monkeypatch.setattr(nodes, "_FORGOTTEN_S", 0.0)
+    monkeypatch.setattr(nodes, "_ADDED_LABELS", {})
+    api: Any = ForgetfulKwok(answers=answers)
+
+    nodes.make_models(api, TOPOLOGY, [TOPOLOGY.nodes[2].name], lease_s=8.0)
+
+    [lease] = api.leases.values()
+    assert lease["metadata"]["ownerReferences"][0]["uid"] == "uid-dgx-h100-0002"
+    assert "holderIdentity" not in lease["spec"]
+
+
+def test_a_lease_that_is_refused_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only that there is one already is none."""
+    monkeypatch.setattr(nodes, "_FORGOTTEN_S", 0.0)
+    api: Any = ForgetfulKwok(answers=403)
+
+    with pytest.raises(ApiRefusedError, match="403"):
+        nodes.make_models(api, TOPOLOGY, [TOPOLOGY.nodes[2].name], lease_s=8.0)

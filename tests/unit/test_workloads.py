@@ -67,6 +67,44 @@ class TestRendering:
         assert job["spec"]["backoffLimitPerIndex"] == 6
         assert "backoffLimit" not in job["spec"]
 
+    @pytest.mark.parametrize(
+        "workload",
+        [
+            Pod("w", gpus_per_pod=3),
+            Job("w", gpus_per_pod=3),
+            Deployment("w", gpus_per_pod=3),
+            Gang("w", replicas=2, gpus_per_pod=3),
+        ],
+    )
+    def test_gpus_that_are_devices_are_claimed_and_not_counted(
+        self, workload: Any
+    ) -> None:
+        """A template comes first; each pod gets a claim of its own from it."""
+        template, *rest = render(
+            workload, gpu_resource=GPU, device_class="gpu.nvidia.com"
+        )
+
+        assert (template["kind"], template["metadata"]["name"]) == (
+            "ResourceClaimTemplate",
+            "w",
+        )
+        [request] = template["spec"]["spec"]["devices"]["requests"]
+        wanted = {"deviceClassName": "gpu.nvidia.com", "count": 3}
+        assert request["exactly"] == wanted
+        spec = rest[-1]["spec"]
+        pod = spec["template"]["spec"] if "template" in spec else spec
+        [claim] = pod["resourceClaims"]
+        assert claim["resourceClaimTemplateName"] == "w"
+        resources = pod["containers"][0]["resources"]
+        assert resources["claims"] == [{"name": claim["name"]}]
+        assert GPU not in resources["requests"]
+
+    def test_a_workload_without_gpus_claims_nothing(self) -> None:
+        """Also where GPUs are devices."""
+        (pod,) = render(Pod("w"), gpu_resource=GPU, device_class="gpu.nvidia.com")
+
+        assert "resourceClaims" not in pod["spec"]
+
     def test_run_time_is_an_annotation_that_kwok_reads(self) -> None:
         """It is given in whole milliseconds."""
         (pod,) = render(Pod("p", run_for="1m30s"), gpu_resource=GPU)

@@ -1,4 +1,4 @@
-"""The state that the tests of a topology begin with: all nodes Ready, nothing else."""
+"""The state that the tests of a topology begin with: nodes Ready, its load Running."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from dataclasses import replace
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
-from pytest_knav.control_plane.state import nodes
+from pytest_knav.control_plane.state import nodes, slices
+from pytest_knav.control_plane.state.begin_load import put_load
 from pytest_knav.control_plane.state.model import SUFFIX, VERSION, State
 from pytest_knav.errors import BadInput, ClusterError
 from pytest_knav.homes import cache_home
+from pytest_knav.topology.devices import device_classes, resource_slices
 
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ def begin(plane: ControlPlane, topology: Topology) -> State:
         plane.states.restore(state)
         return plane.states.save()
     add_nodes(plane, topology, [node.name for node in topology.nodes])
+    put_load(plane, topology)
     state = plane.states.save()
     # Whoever cannot write a cache is slower next time, and that is all.
     with suppress(ClusterError, OSError):
@@ -65,12 +68,13 @@ def add_nodes(plane: ControlPlane, topology: Topology, names: Iterable[str]) -> 
     wanted = list(names)
     if not wanted:
         return
-    nodes.make_models(plane.api, topology, wanted)
+    nodes.make_models(plane.api, topology, wanted, lease_s=plane.profile.lease_s)
     found = plane.api.get("/api/v1/nodes")["items"]
     missing = set(wanted) - {node["metadata"]["name"] for node in found}
-    state = plane.states.save()
     made = nodes.copies(topology, missing, found, lease_s=plane.profile.lease_s)
-    plane.states.restore(replace(state, values={**state.values, **made}))
+    devices = slices.make(plane.api, topology, found, made)
+    state = plane.states.save()
+    plane.states.restore(replace(state, values={**devices, **state.values, **made}))
 
 
 def cached(plane: ControlPlane, topology: Topology) -> Path:
@@ -78,6 +82,9 @@ def cached(plane: ControlPlane, topology: Topology) -> Path:
     stages = (resources.files("pytest_knav.control_plane") / "stages.yaml").read_text()
     # With a node as it is made now, so that a change of the code makes states anew.
     made = [nodes.manifest_of(node) for node in topology.nodes[:1]]
+    if topology.dra:
+        made += resource_slices(topology.nodes[0], "")
+        made += device_classes(topology)
     shaped_by = (VERSION, plane.entry.key, stages, topology.fingerprint, made)
     digest = hashlib.sha256(repr(shaped_by).encode()).hexdigest()[:12]
     name = f"{topology.name}-{len(topology.nodes)}-{digest}{SUFFIX}"

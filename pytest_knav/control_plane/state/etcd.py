@@ -7,12 +7,14 @@ every watcher sees ordinary events.
 
 from __future__ import annotations
 
+import itertools
 from base64 import b64decode, b64encode
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from pytest_knav.control_plane.state.model import kind_of
 from pytest_knav.control_plane.state.pipeline import Pipeline, PipelineError
 from pytest_knav.errors import ClusterError
 from pytest_knav.history.connection import ApiError, ConnectionLost
@@ -20,7 +22,7 @@ from pytest_knav.history.transport import HttpTransport
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytest_knav.history.merge import JsonObject
 
@@ -102,10 +104,11 @@ class Etcd:
         """
         Put and delete keys; return the revision at which each was written.
 
-        Every key gets a revision of its own. A transaction would give one to many, and
-        whoever resumes a watch in the middle of them would never see the rest: an API
-        server resumes *behind* a revision. The order of the writes is not defined:
-        nobody who needs one may be running.
+        No two keys of one kind get the same revision. Whoever resumes a watch in the
+        middle of those would never see the rest: an API server resumes *behind* a
+        revision. A watch is of one kind, so keys of different kinds (a node, its
+        lease, its slice) may share a transaction. The order of the writes is not
+        defined: nobody who needs one may be running.
         """
         writes = [
             *(_Write(key, None) for key in deletes),
@@ -113,13 +116,15 @@ class Etcd:
         ]
         if not writes:
             return {}
-        shares = [share for n in range(_WRITERS) if (share := writes[n::_WRITERS])]
+        together = of_different_kinds(writes)
+        shares = [share for n in range(_WRITERS) if (share := together[n::_WRITERS])]
         with ThreadPoolExecutor(len(shares), "knav-etcd") as pool:
             revisions = list(pool.map(self._send, shares))
         return {
             write.key: revision
             for share, found in zip(shares, revisions, strict=True)
-            for write, revision in zip(share, found, strict=True)
+            for group, revision in zip(share, found, strict=True)
+            for write in group
         }
 
     def revision(self) -> int:
@@ -127,12 +132,12 @@ class Etcd:
         request = {"key": _encoded(b"\0"), "count_only": True}
         return int(self._ask("/v3/kv/range", request)["header"]["revision"])
 
-    def _send(self, writes: list[_Write]) -> list[int]:
+    def _send(self, groups: list[list[_Write]]) -> list[int]:
         """Send requests one behind the other, without a pause for each answer."""
         host, _, port = self.url.removeprefix("http://").partition(":")
         try:
             with Pipeline(host, int(port), timeout_s=REQUEST_TIMEOUT_S) as pipeline:
-                answers = pipeline.post(write.request() for write in writes)
+                answers = pipeline.post(_request(group) for group in groups)
                 return [int(answer["header"]["revision"]) for answer in answers]
         except (OSError, PipelineError) as error:
             raise ClusterError(
@@ -173,13 +178,33 @@ class _Write:
     key: str
     value: bytes | None
 
-    def request(self) -> tuple[str, bytes]:
-        """Return the path and the body of the request."""
-        key = _encoded(self.key.encode())
+    def operation(self) -> bytes:
+        """Return it as one operation of a transaction, in JSON."""
+        key = _encoded(self.key.encode()).encode()
         if self.value is None:
-            return "/v3/kv/deleterange", b'{"key":"%s"}' % key.encode()
-        body = b'{"key":"%s","value":"%s"}' % (key.encode(), b64encode(self.value))
-        return "/v3/kv/put", body
+            return b'{"request_delete_range":{"key":"%s"}}' % key
+        value = b64encode(self.value)
+        return b'{"request_put":{"key":"%s","value":"%s"}}' % (key, value)
+
+
+def of_different_kinds(writes: Sequence[_Write]) -> list[list[_Write]]:
+    """Return writes in groups that may share a revision: one of a kind in each."""
+    by_kind: dict[str, list[_Write]] = {}
+    for write in writes:
+        by_kind.setdefault(kind_of(write.key), []).append(write)
+    rows = itertools.zip_longest(*by_kind.values())
+    groups = [[write for write in row if write is not None] for row in rows]
+    return [
+        group[at : at + OPERATIONS_MAX]
+        for group in groups
+        for at in range(0, len(group), OPERATIONS_MAX)
+    ]
+
+
+def _request(group: Sequence[_Write]) -> tuple[str, bytes]:
+    """Return the path and the body of the request for a group."""
+    operations = b",".join(write.operation() for write in group)
+    return "/v3/kv/txn", b'{"success":[%s]}' % operations
 
 
 def _encoded(value: bytes) -> str:

@@ -56,6 +56,13 @@ class Row:
 
 ROWS: Final = (
     Row(
+        keys=("minions/",),
+        reset="restored",
+        transplant="restored",
+        why="Nodes; in a transplant their kubelets get the port at which the KWOK of "
+        "this cluster serves, which metrics-server and `kubectl logs` ask.",
+    ),
+    Row(
         keys=("masterleases/", "peerserverleases/"),
         reset="kept",
         transplant="kept",
@@ -108,6 +115,16 @@ ROWS: Final = (
         reset="kept",
         transplant="kept",
         why="The address of this API server, which it reconciles itself.",
+    ),
+    Row(
+        keys=(
+            "apiregistration.k8s.io/apiservices/v1beta1.metrics.k8s.io",
+            "services/specs/kube-system/metrics-server",
+        ),
+        reset="kept",
+        transplant="kept",
+        why="Lead to a process of this cluster, while there is one; an API that leads "
+        "nowhere would keep namespaces from being deleted.",
     ),
     Row(
         keys=(
