@@ -42,8 +42,9 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options, register marks and fixtures."""
     for line in (
-        "knav(topology=…, nodes=…, feature_gates=…, isolated=…): a test's cluster",
+        "knav(topology=…, nodes=…, dra=…, feature_gates=…, isolated=…): its cluster",
         "chaos: a test that injects faults; set by itself where `chaos` is requested",
+        "slo(promql, at_most=…, at_least=…, window=…): a limit on every series of it",
     ):
         config.addinivalue_line("markers", line)
     session = config.stash[KEY] = KnavSession(config)

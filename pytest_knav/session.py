@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_knav.fixtures.chaos import Chaos
     from pytest_knav.fixtures.manager import ClusterManager, Lease
+    from pytest_knav.fixtures.promql import Promql
     from pytest_knav.needs import Needs
     from pytest_knav.reports.record import TestRecord
 
@@ -29,6 +30,7 @@ NEEDS: pytest.StashKey[Needs] = pytest.StashKey()
 LEASE: pytest.StashKey[Lease] = pytest.StashKey()
 CHAOS: pytest.StashKey[Chaos] = pytest.StashKey()
 RECORD: pytest.StashKey[TestRecord] = pytest.StashKey()
+PROMQL: pytest.StashKey[Promql] = pytest.StashKey()
 # Set once the test function has returned: a subtest reports before that.
 ENDED: pytest.StashKey[bool] = pytest.StashKey()
 
@@ -112,6 +114,10 @@ class KnavSession:
         """Give a test that injects faults the mark `chaos`, before `-m` deselects."""
         if names.injects_faults(item) and not item.get_closest_marker("chaos"):
             item.add_marker(pytest.mark.chaos)
+        if names.has_thresholds(item):
+            names.add_promql(item)
+        if names.has_load(item):
+            names.add_utilization(item)
 
     def prepare(self, items: list[pytest.Item]) -> None:
         """
@@ -131,6 +137,7 @@ class KnavSession:
             self._shadows |= names.hidden(item)
             try:
                 self.needs(item)
+                self._check_thresholds(item)
             except BadInput as error:
                 wrong.setdefault(str(error), []).append(item.nodeid)
         ordered = [] if wrong else sorted(users, key=lambda u: self.needs(u[1]).order)
@@ -179,6 +186,12 @@ class KnavSession:
             item.stash[NEEDS] = needs_of(item, self.settings)
         return item.stash[NEEDS]
 
+    def _check_thresholds(self, item: pytest.Item) -> None:
+        if item.get_closest_marker("slo"):
+            from pytest_knav.fixtures import slo  # noqa: PLC0415 - only if used
+
+            slo.marked(item)
+
     def lease(self, item: pytest.Item) -> Lease:
         """Return a clean cluster for a test, and begin the test's record."""
         from pytest_knav.reports import record  # noqa: PLC0415 - only if used
@@ -201,25 +214,35 @@ class KnavSession:
 
     def heal(self, item: pytest.Item, error: BaseException | None) -> None:
         """
-        Take back what a test left broken; what the test itself raised comes first.
+        Take back what a test left broken, then judge the thresholds it is marked with.
+
+        What the test itself raised comes first.
 
         Raises:
             HarnessError: It cannot be taken back, and the test had raised nothing.
+            SloBreached: A metric has left its limit, and the test had raised nothing.
 
         """
         item.stash[ENDED] = True
         lease = item.stash.get(LEASE, None)
         if error is not None and lease is not None:
             lease.cluster.keep_state_after(error)
+        thresholds = item.get_closest_marker("slo") is not None
+        promql = item.stash.get(PROMQL, None) if thresholds else None
+        if promql is not None:
+            promql.end()
         chaos = item.stash.get(CHAOS, None)
-        if chaos is None:
-            return
         try:
-            chaos.close()
+            if chaos is not None:
+                chaos.close()
         except HarnessError as undo:
             if error is None:
                 raise
             error.add_note(f"besides, a fault could not be taken back: {undo}")
+        if promql is not None and lease is not None:
+            from pytest_knav.fixtures import slo  # noqa: PLC0415 - only if used
+
+            slo.judge_marks(item, lease.cluster, promql, error)
 
     def report(
         self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport

@@ -52,7 +52,7 @@ def table(records: Sequence[TestRecord]) -> list[tuple[str, str]]:
 
 
 def _rows(record: TestRecord) -> Iterator[tuple[tuple[str, ...], str, str]]:
-    test = _shortened(record.test.rpartition("::")[2], TEST_WIDTH_MAX)
+    test = _name(record)
     for row in record.recoveries:
         why = row.fault if row.outcome == "recovered" else f"{row.fault}: {row.outcome}"
         yield (test, *_figures(row), record.verdict), why, record.verdict
@@ -60,6 +60,10 @@ def _rows(record: TestRecord) -> Iterator[tuple[tuple[str, ...], str, str]]:
     if not record.recoveries:
         blank = ("",) * (len(_HEAD) - 2)
         yield (test, *blank, record.verdict), ", ".join(record.faults), record.verdict
+
+
+def _name(record: TestRecord) -> str:
+    return _shortened(record.test.rpartition("::")[2], TEST_WIDTH_MAX)
 
 
 def _figures(row: RecoveryRow) -> tuple[str, ...]:
@@ -93,6 +97,9 @@ def _closing(records: Sequence[TestRecord]) -> Iterator[str]:
         WIDTH_MAX,
     )
     yield f"seed {records[0].seed}, time profile {records[0].time_profile}"
+    for record in records:
+        for line in record.deaths:
+            yield _shortened(f"{_name(record)}: {line}", WIDTH_MAX)
     again = [r for r in records if r.verdict not in {"pass", "skipped"}]
     for record in again[:REPLAYS_MAX]:
         yield f"again: {record.replay}"

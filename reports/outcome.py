@@ -40,7 +40,8 @@ def conclude(
     if report.when == "teardown":
         report.sections.append(("knav", record.where_to_look()))
         return
-    item.stash[RECORD] = record = record.ended(verdict, _kept_state(session, item))
+    record = record.ended(verdict, _kept_state(session, item))
+    item.stash[RECORD] = record = record.with_deaths(_deaths(item))
     setattr(report, RECORD_TEXT, json.dumps(record.as_data()))
     _publish(session, item, report)
     if verdict not in {"pass", "skipped"}:
@@ -54,6 +55,14 @@ def _kept_state(session: KnavSession, item: pytest.Item) -> str:
         return ""
     path = lease.cluster.kept_state
     return str(path) if path.exists() else ""
+
+
+def _deaths(item: pytest.Item) -> list[str]:
+    """Return which components of the test's cluster died by themselves, in words."""
+    from pytest_knav.control_plane import diagnosis  # noqa: PLC0415 - heavy
+
+    lease = item.stash.get(LEASE, None)
+    return [] if lease is None else diagnosis.deaths(lease.cluster.history)
 
 
 def verdict_of(call: pytest.CallInfo[None], report: pytest.TestReport) -> str:

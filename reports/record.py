@@ -52,6 +52,7 @@ class TestRecord:
         replay: The command that runs it again with the same choices.
         versions: What it ran on, such as `Kubernetes`.
         state: The file with the cluster's state at its failure, if there is one.
+        deaths: Which components died by themselves, in words.
 
     """
 
@@ -70,6 +71,7 @@ class TestRecord:
     faults: tuple[str, ...] = ()
     recoveries: tuple[RecoveryRow, ...] = field(default=())
     state: str = ""
+    deaths: tuple[str, ...] = ()
 
     def with_fault(self, name: str) -> TestRecord:
         """Return it with one more fault."""
@@ -82,6 +84,10 @@ class TestRecord:
     def ended(self, verdict: str, state: str = "") -> TestRecord:
         """Return it with its verdict, and the saved state of its cluster if any."""
         return replace(self, verdict=verdict, state=state)
+
+    def with_deaths(self, deaths: Sequence[str]) -> TestRecord:
+        """Return it with what is known of components that died by themselves."""
+        return replace(self, deaths=tuple(deaths))
 
     def where_to_look(self) -> str:
         """Return where its artifacts are and how to run it again."""
@@ -100,7 +106,7 @@ class TestRecord:
         """Return what `as_data` made."""
         rows = tuple(RecoveryRow(**row) for row in data["recoveries"])
         rest = {**data, "recoveries": rows, "faults": tuple(data["faults"])}
-        return cls(**rest)
+        return cls(**{**rest, "deaths": tuple(data.get("deaths", ()))})
 
 
 def replay_command(item: pytest.Item, arguments: Sequence[str]) -> str:

@@ -76,7 +76,9 @@ def _own(record: Record) -> str:
         return f"GAP      {record.verb.lower()} {record.name}: {data.get('reason', '')}"
     if record.kind == HEARTBEAT:
         return f"LAG      the recorder was {data.get('lag_s')}s late"
-    return f"STEP     {record.verb.lower()} {record.name}"
+    last_log = data.get("last_log")
+    more = f": {last_log}" if last_log else ""
+    return f"STEP     {record.verb.lower()} {record.name}{more}"
 
 
 def _state(kind: str, after: Mapping[str, Any]) -> str:

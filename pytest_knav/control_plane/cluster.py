@@ -20,6 +20,8 @@ from pytest_knav.errors import BadInput, ClusterError, HarnessError, WaitTimeout
 from pytest_knav.history.record import STEP
 from pytest_knav.history.recorder import Recorder
 from pytest_knav.history.view import View, latest_view
+from pytest_knav.metrics.gpu_series import NoLoad
+from pytest_knav.topology.devices import device_class
 from pytest_knav.workloads.handle import Handle
 from pytest_knav.workloads.pods import WORKLOAD_LABEL, PodInfo, pod_info
 from pytest_knav.workloads.render import render
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from pytest_knav.control_plane.state.model import State
     from pytest_knav.history import History
     from pytest_knav.history.view import Condition
+    from pytest_knav.metrics.gpu_series import GpuLoad
     from pytest_knav.topology import Topology
     from pytest_knav.workloads import Workload
 
@@ -66,6 +69,7 @@ class Cluster:
         beginning: The state that it began with, once it has.
         recorder: What records it.
         step: Called around every step with its title; reports hook in here.
+        gpu_load: Who says how busy its GPUs are, for their metrics.
 
     """
 
@@ -86,6 +90,8 @@ class Cluster:
         self.step: Callable[[str], AbstractContextManager[object]] = nullcontext
         self._discovery = Discovery(plane.api)
         self._running = recorder
+        self.gpu_load: GpuLoad = NoLoad()
+        self.handles: dict[str, Handle] = {}
         self._made: list[str] = []
         self._log_begins: dict[Path, int] = {}
         self._open = ExitStack()
@@ -139,6 +145,7 @@ class Cluster:
             ClusterError: That failed; the message says whether it can still be used.
 
         """
+        self.plane.signals.clear()
         if self.beginning is None:
             self.beginning = begin(self.plane, self.topology)
         else:
@@ -147,11 +154,11 @@ class Cluster:
 
     def record(self) -> None:
         """Begin to record it as it is, and await its nodes Ready."""
-        self.plane.observe(self._note_component)
-        self._open.callback(self.plane.forget, self._note_component)
         self.artifacts.mkdir(parents=True, exist_ok=True)
         self._log_begins = {log: log.stat().st_size for log in self._logs()}
         self.recorder = self._taken_over() or self._make_recorder()
+        self.plane.observe(self._note_component)
+        self._open.callback(self.plane.forget, self._note_component)
         self._await_nodes()
 
     def reset(self, artifacts: Path | None = None) -> None:
@@ -170,6 +177,7 @@ class Cluster:
             shutil.rmtree(self.artifacts / "history", ignore_errors=True)
         self.artifacts = self.artifacts if artifacts is None else artifacts
         self._made = []
+        self.handles = {}
         self.start()
 
     def save(self) -> State:
@@ -244,14 +252,19 @@ class Cluster:
         return count
 
     def _await_nodes(self) -> None:
-        wanted = {node.name for node in self.topology.nodes}
+        wanted = {node.name: node.taints for node in self.topology.nodes}
 
         def all_ready(history: History) -> bool:
             nodes = map(node_info, history.latest("Node").values())
-            return wanted <= {node.name for node in nodes if node.usable}
+            ready = (n.name for n in nodes if n.usable_but_for(wanted.get(n.name, ())))
+            return wanted.keys() <= set(ready)
 
         if not self.recorder.wait(all_ready, NODES_READY_TIMEOUT_S):
-            unready = [n.name for n in self.nodes if not n.usable]
+            unready = [
+                node.name
+                for node in self.nodes
+                if not node.usable_but_for(wanted.get(node.name, ()))
+            ]
             raise ClusterError(
                 f"{len(unready)} of {len(wanted)} nodes are not Ready after "
                 f"{NODES_READY_TIMEOUT_S:g}s, such as {', '.join(unready[:5])}: "
@@ -345,11 +358,16 @@ class Cluster:
         check_fits(workload, self.topology)
         handle = Handle(workload, self.history)
         with self.step(f"submit {handle.subject.label}"):
-            for manifest in render(workload, gpu_resource=self.topology.gpu_resource):
+            for manifest in render(
+                workload,
+                gpu_resource=self.topology.gpu_resource,
+                device_class=device_class(self.topology),
+            ):
                 path = self._discovery.collection_path(manifest, "default")
                 self.plane.api.create(path, manifest)
                 self._made.append(f"{path}/{manifest['metadata']['name']}")
         self.recorder.note(STEP, "SUBMIT", handle.subject.label)
+        self.handles[handle.name] = handle
         return handle
 
     def submit_many(self, workloads: Iterable[Workload]) -> list[Handle]:
@@ -452,8 +470,10 @@ class Cluster:
         recorder.start()
         return recorder
 
-    def _note_component(self, name: str, verb: str) -> None:
-        self.recorder.note(STEP, verb.upper(), name)
+    def _note_component(
+        self, name: str, verb: str, details: Mapping[str, Any]
+    ) -> None:
+        self.recorder.note(STEP, verb.upper(), name, dict(details))
 
 
 def _workload_pods(history: History) -> list[PodInfo]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import math
 import os
 import signal
 import ssl
+import threading
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -16,7 +19,7 @@ from pytest_knav.errors import BadInput, ClusterError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 # Path and scheme of each component's own health check. The scheduler's and the
@@ -35,6 +38,10 @@ _PORTS = {
     "kube-scheduler": "kubeSchedulerPort",
     "kwok-controller": "kwokControllerPort",
 }
+
+
+# The first restart by a supervisor is at once; the bound is for a busy machine.
+HELP_WITHIN_S = 2.0
 
 
 class Component:
@@ -57,9 +64,14 @@ class Component:
     ) -> None:
         self.name = name
         self._workdir = workdir
-        self._port = ports[_PORTS[name]]
+        self._port = ports[_PORTS.get(name, name)]
         self._observer = observer
         self._environment = dict(environment)
+        # Starting and ending are one at a time: a supervisor has a thread of its own.
+        self._changing = threading.RLock()
+        self._on_start: Callable[[], None] | None = None
+        self._known: ProcessIdentity | None = None
+        self._log_begins = 0
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._tls.check_hostname = False
         self._tls.verify_mode = ssl.CERT_NONE
@@ -71,8 +83,25 @@ class Component:
     @property
     def pid(self) -> int | None:
         """Return the pid of the running process, or None."""
-        identity = self._identity()
+        identity = self.identity
         return identity.pid if identity else None
+
+    @property
+    def identity(self) -> ProcessIdentity | None:
+        """Return the running process as nothing else can be taken for, or None."""
+        return self._identity()
+
+    @property
+    def died(self) -> int | None:
+        """Return the pid of the process that ended by itself, None if none did."""
+        if self._stop_file.exists():
+            return None
+        pid = self._noted_pid()
+        if pid is None or self._identity() is not None:
+            return None
+        # One that is ending shows no arguments any more and may still hold its port.
+        ending = ProcessIdentity.of(pid) and not processes.command_line(pid)
+        return None if ending else pid
 
     @property
     def running(self) -> bool:
@@ -105,25 +134,31 @@ class Component:
 
     def restart(self, *, timeout: Duration = "60s") -> None:
         """End the process if it runs, start it again, wait until it is healthy."""
-        identity = self._identity()
         self._observer(self.name, "restart")
-        if identity is not None:
-            processes.end(identity, grace_s=5.0)
+        self.end(grace_s=5.0)
         self.start()
         self.wait_healthy(timeout=timeout)
 
-    def end(self) -> None:
+    def end(self, *, grace_s: float = 0.0) -> None:
         """
-        End the process at once without telling the observer; harmless when it is gone.
+        End the process without telling the observer; harmless when it is gone.
+
+        Args:
+            grace_s: How long it may take to finish by itself; by default it is killed.
 
         Raises:
             ClusterError: It does not end.
 
         """
-        identity = self._identity()
-        if identity is not None and not processes.end(identity):
-            raise ClusterError(f"{self.name} (pid {identity.pid}) does not end")
-        self._pid_file.unlink(missing_ok=True)
+        with self._changing:
+            # Before the signal: whoever sees it dead, in any process, sees why.
+            self._stop_file.touch()
+            identity = self._identity()
+            if identity is None:
+                self._end_unknown(self.command[0])
+            elif not processes.end(identity, grace_s=grace_s):
+                raise ClusterError(f"{self.name} (pid {identity.pid}) does not end")
+            self._pid_file.unlink(missing_ok=True)
 
     def hold(self) -> None:
         """Hold the process without telling the observer; harmless when it is gone."""
@@ -134,17 +169,53 @@ class Component:
         self._signal(signal.SIGCONT, stopped=False)
 
     def start(self) -> None:
-        """Start the process with the arguments that kwokctl gave it."""
-        if self._identity() is not None:
-            return
+        """
+        Start the process with the arguments that kwokctl gave it, unless it runs.
+
+        Raises:
+            ClusterError: It ended at once.
+
+        """
+        with self._changing:
+            self._stop_file.unlink(missing_ok=True)
+            if self._identity() is None:
+                self._spawn()
+        if self._on_start is not None:
+            self._on_start()
+
+    def start_again(self, died: int) -> bool:
+        """
+        Start it if `died` still says so; return whether it was started here.
+
+        Raises:
+            ClusterError: It ended at once.
+
+        """
+        with self._changing:
+            if self.died != died:
+                return False
+            self._spawn()
+        return True
+
+    def on_start(self, observer: Callable[[], None] | None) -> None:
+        """Call a function whenever `start` is done; None calls nothing any more."""
+        self._on_start = observer
+
+    def _spawn(self) -> None:
+        processes.reap()
+        command = self.command
+        self._end_unknown(command[0])
+        log = self._workdir / "logs" / f"{self.name}.log"
+        self._log_begins = log.stat().st_size if log.exists() else 0
         identity = processes.spawn(
-            self.command,
+            command,
             directory=self._workdir,
-            log=self._workdir / "logs" / f"{self.name}.log",
+            log=log,
             env={**os.environ, **self._environment},
         )
         if identity is None:
             raise ClusterError(f"{self.name} ended at once: {self.last_words()}")
+        self._known = identity
         self._pid_file.write_text(str(identity.pid))
 
     def wait_started(self) -> None:
@@ -184,14 +255,24 @@ class Component:
 
         """
         timeout_s = seconds(timeout, name="timeout")
-        state = {"dead": False}
+        # When it was first seen dead, and has not been seen alive since.
+        dead_since_s = math.inf
 
-        def settled() -> bool:
-            state["dead"] = self._identity() is None
-            return state["dead"] or self.healthy()
+        def dead() -> bool:
+            nonlocal dead_since_s
+            if self._identity() is not None:
+                dead_since_s = math.inf
+                return False
+            now_s = time.monotonic()
+            dead_since_s = min(dead_since_s, now_s)
+            # Somebody who looks after it would have started it again by now.
+            return self._on_start is None or now_s - dead_since_s > HELP_WITHIN_S
 
-        in_time = retrying.until(settled, timeout_s=timeout_s)
-        if state["dead"]:
+        in_time = retrying.until(
+            lambda: dead() or (dead_since_s == math.inf and self.healthy()),
+            timeout_s=timeout_s,
+        )
+        if dead():
             raise ClusterError(f"{self.name} died: {self.last_words()}")
         if not in_time:
             raise ClusterError(
@@ -202,6 +283,21 @@ class Component:
         """Return the end of the log, indented, for error messages."""
         lines = kwokctl.last_log_lines(self._workdir, self.name)
         return "".join(f"\n    {line}" for line in lines) or "its log is empty"
+
+    def _end_unknown(self, program: str) -> None:
+        """
+        End what runs without a note of its pid.
+
+        Whoever is killed between a start and the note leaves such a process: it holds
+        the port, and goes on writing while a state is put back.
+        """
+        for identity in processes.of_program(program):
+            processes.end(identity)
+
+    def last_word(self) -> str:
+        """Return the log line that says most about why the process ended."""
+        log = kwokctl.log_text(self._workdir, self.name, since=self._log_begins)
+        return telling_line(log.splitlines())
 
     def _signal(self, number: signal.Signals, *, stopped: bool) -> None:
         identity = self._identity()
@@ -218,18 +314,29 @@ class Component:
     def _pid_file(self) -> Path:
         return self._workdir / "pids" / f"{self.name}.pid"
 
-    def _identity(self) -> ProcessIdentity | None:
+    @property
+    def _stop_file(self) -> Path:
+        """There from a deliberate end to the next start."""
+        return self._workdir / "pids" / f"{self.name}.stop"
+
+    def _noted_pid(self) -> int | None:
         try:
-            pid = int(self._pid_file.read_text())
+            return int(self._pid_file.read_text())
         except (FileNotFoundError, ValueError):
             return None
+
+    def _identity(self) -> ProcessIdentity | None:
+        pid = self._noted_pid()
+        identity = None if pid is None else ProcessIdentity.of(pid)
+        if pid is None or identity is None or identity == self._known:
+            return identity
         # A pid is reused after a crash; the program's path is the cluster's own. While
         # a child of ours is being executed the kernel shows no arguments yet.
         program = (processes.command_line(pid) or [""])[0]
-        ours = program.startswith(str(self._workdir)) or processes.is_child(pid)
-        if not ours:
+        if not program.startswith(str(self._workdir)) and not processes.is_child(pid):
             return None
-        return ProcessIdentity.of(pid)
+        self._known = identity
+        return identity
 
     def _need(self) -> ProcessIdentity:
         identity = self._identity()
@@ -239,6 +346,16 @@ class Component:
                 f'cluster.component("{self.name}").restart()'
             )
         return identity
+
+
+def telling_line(lines: Sequence[str]) -> str:
+    """Return the line of a Go program's log that says why it ended, else the last."""
+    said = [line.strip() for line in lines if line.strip()]
+    for line in reversed(said):
+        # What the Go runtime prints before the stacks, which are all that follows.
+        if line.startswith(("panic: ", "fatal error: ")):
+            return line
+    return said[-1] if said else ""
 
 
 def component_name(name: str) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_knav.control_plane.supervision import DIED
+from pytest_knav.history.record import STEP
+
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,11 +31,24 @@ def of(
     down = [c.name for c in cluster.plane.components.values() if not c.running]
     if down:
         lines.append(f"not running: {', '.join(down)}")
+    lines += deaths(cluster.history)
     bad = [f"{n.name} (Ready={n.ready})" for n in cluster.nodes if not n.usable]
     if bad:
         lines.append(f"nodes not usable: {', '.join(bad[:_NODES_SHOWN])}")
     events = last_events(cluster.history)
     return "\n".join([*lines, *events, f"artifacts: {cluster.artifacts}"])
+
+
+def deaths(history: History) -> list[str]:
+    """Return which components died by themselves, how often, with their last words."""
+    died: dict[str, list[str]] = {}
+    for record in history.records(STEP):
+        if record.verb == DIED.upper():
+            died.setdefault(record.name, []).append((record.data or {})["last_log"])
+    return [
+        f"died by itself: {name} ({len(words)}x): {words[-1] or 'its log is empty'}"
+        for name, words in sorted(died.items())
+    ]
 
 
 def last_events(history: History) -> list[str]:

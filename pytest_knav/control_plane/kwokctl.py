@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 
 OLDEST_KWOKCTL = (0, 7, 0)
 CREATE_TIMEOUT_S = 180
+LOG_END_BYTES = 64_000
 # A node is played by KWOK while it carries this label; see "A faithful node crash".
 KUBELET_LABEL = "pytest-knav/kubelet"
 KUBELET_RUNNING = "running"
+# The annotation by which a played kubelet says that its node is not ready.
+KUBELET_PROBLEM = "pytest-knav/kubelet-problem"
 # Stages and usage objects are state that a test may change, so they come as objects.
 ENABLED_CRDS = ("Stage", "Metric", "ResourceUsage", "ClusterResourceUsage")
 PORT_NAMES = (
@@ -220,6 +223,9 @@ def read_back(commands: Mapping[str, list[str]], profile: TimeProfile) -> list[s
         ("kube-controller-manager", "node-monitor-grace-period"): (
             profile.monitor_grace_s
         ),
+        ("kube-controller-manager", "horizontal-pod-autoscaler-sync-period"): (
+            profile.autoscaler_sync_s
+        ),
         ("kube-apiserver", "default-unreachable-toleration-seconds"): (
             f"{profile.toleration_s}"
         ),
@@ -233,13 +239,18 @@ def read_back(commands: Mapping[str, list[str]], profile: TimeProfile) -> list[s
 
 def last_log_lines(workdir: Path, component: str, count: int = 15) -> list[str]:
     """Return the end of a component's log."""
+    return log_text(workdir, component).splitlines()[-count:]
+
+
+def log_text(workdir: Path, component: str, since: int = 0) -> str:
+    """Return what a component has logged after a position, its last 64 kB at most."""
     path = workdir / "logs" / f"{component}.log"
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 64_000))
-            return file.read().decode(errors="replace").splitlines()[-count:]
+            file.seek(max(since, path.stat().st_size - LOG_END_BYTES))
+            return file.read().decode(errors="replace")
     except FileNotFoundError:
-        return []
+        return ""
 
 
 def _patches(config: ClusterConfig) -> list[dict[str, object]]:
@@ -255,6 +266,14 @@ def _patches(config: ClusterConfig) -> list[dict[str, object]]:
             (
                 "secondary-node-eviction-rate",
                 f"{profile.secondary_eviction_rate_per_s:g}",
+            ),
+            (
+                "horizontal-pod-autoscaler-sync-period",
+                f"{profile.autoscaler_sync_s:g}s",
+            ),
+            (
+                "horizontal-pod-autoscaler-downscale-stabilization",
+                f"{profile.autoscaler_downscale_s:g}s",
             ),
         ],
         "kube-scheduler": [("leader-elect", "false")],

@@ -9,9 +9,10 @@ from pytest_knav.topology.model import RACK_LABEL
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 UNREACHABLE = "node.kubernetes.io/unreachable"
+NOT_READY = "node.kubernetes.io/not-ready"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +36,25 @@ class NodeInfo:
     @property
     def usable(self) -> bool:
         """Return whether a scheduler may put pods without tolerations on it."""
+        return self.usable_but_for(())
+
+    def usable_but_for(self, taints: Collection[tuple[str, str, str]]) -> bool:
+        """
+        Return whether a scheduler may put pods on it that tolerate some taints.
+
+        Args:
+            taints: Triples of key, value and effect: what the node is meant to have.
+
+        """
         blocking = {"NoSchedule", "NoExecute"}
+        meant = {(key, effect) for key, _, effect in taints}
         return (
             self.ready == "True"
             and not self.cordoned
-            and not any(effect in blocking for _, effect in self.taints)
+            and not any(
+                effect in blocking and (key, effect) not in meant
+                for key, effect in self.taints
+            )
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import json
 import shutil
+import threading
+from collections import deque
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -19,17 +21,25 @@ from pytest_knav.control_plane.components import Component, component_name
 from pytest_knav.control_plane.config import ClusterConfig
 from pytest_knav.control_plane.kwokctl import Kwokctl
 from pytest_knav.control_plane.state.restore import StateKeeper
+from pytest_knav.control_plane.supervision import Supervisor
 from pytest_knav.errors import BadInput, ClusterError
 from pytest_knav.history.transport import HttpTransport
+from pytest_knav.metrics.signals import GpuSignals
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any, TypeAlias
 
     from pytest_knav.control_plane.assets import AssetStore
     from pytest_knav.control_plane.registry import ClusterEntry
+    from pytest_knav.control_plane.services.process import Service
+
+    # Told of a component, a verb and details.
+    Observer: TypeAlias = Callable[[str, str, Mapping[str, Any]], None]
 
 READY_TIMEOUT_S = 60.0
+UNHEARD_MAX = 100
 FREE_SPACE_BYTES = 300 * 1024**2
 _FINGERPRINT = "pytest-knav-fingerprint"
 _FINGERPRINT_PATH = "/api/v1/namespaces/kube-system/configmaps"
@@ -71,7 +81,14 @@ class ControlPlane:
         self.endpoint = read_kubeconfig(entry.kubeconfig)
         self.api = Api(self.endpoint)
         self.states = StateKeeper(self)
-        self._observers: list[Callable[[str, str], None]] = []
+        self.services: dict[str, Service] = {}
+        self.signals = GpuSignals()
+        self._observers: list[Observer] = []
+        self._telling = threading.RLock()
+        self._unheard: deque[tuple[str, str, Mapping[str, Any]]] = deque(
+            maxlen=UNHEARD_MAX
+        )
+        self._supervisor: Supervisor | None = None
         files = (self.endpoint.cert_file, self.endpoint.key_file)
         self.components = {
             name: Component(
@@ -151,7 +168,15 @@ class ControlPlane:
         }
         plane_file.write_text(json.dumps(facts))
         plane = cls(entry, numbers, config, environment)
-        plane._finish(config)
+        # On a busy machine kube-controller-manager gives up before the API server is
+        # healthy: it waits for 10 s.
+        plane.supervise()
+        try:
+            plane._finish(config)
+        except BaseException:
+            plane.close()
+            raise
+        plane.end_supervision()
         return plane
 
     @classmethod
@@ -176,8 +201,30 @@ class ControlPlane:
         return plane
 
     def component(self, name: str) -> Component:
-        """Return a component by its name or usual short form."""
-        return self.components[component_name(name)]
+        """
+        Return a component by its name or usual short form, or a service of ours.
+
+        Raises:
+            BadInput: There is none, or the service has not been needed yet.
+
+        """
+        service = self.services.get(name)
+        return self.components[component_name(name)] if service is None else service
+
+    def service(
+        self, name: str, make: Callable[[Callable[[str, str], None]], Service]
+    ) -> Service:
+        """
+        Return a service of ours beside the components; the first call makes it.
+
+        Args:
+            name: What it is called.
+            make: Makes it, given who is to be told of its kills and restarts.
+
+        """
+        if name not in self.services:
+            self.services[name] = make(self._tell)
+        return self.services[name]
 
     @property
     def etcd_url(self) -> str:
@@ -193,14 +240,39 @@ class ControlPlane:
             key_file=Path(self.endpoint.key_file),
         )
 
-    def observe(self, observer: Callable[[str, str], None]) -> None:
-        """Tell a function of every kill, pause, resume and restart from now on."""
-        self._observers.append(observer)
+    def observe(self, observer: Observer) -> None:
+        """
+        Tell a function of every kill, pause, resume and restart from now on.
 
-    def forget(self, observer: Callable[[str, str], None]) -> None:
-        """Tell a function no more; harmless when it was never told."""
-        if observer in self._observers:
-            self._observers.remove(observer)
+        Also of what a supervisor sees and does, in its thread; what nobody heard of
+        that, between two tests, is told first.
+        """
+        with self._telling:
+            self._observers.append(observer)
+            while self._unheard:
+                observer(*self._unheard.popleft())
+
+    def forget(self, observer: Observer) -> None:
+        """Tell a function no more, once this returns; harmless if it never was."""
+        with self._telling:
+            if observer in self._observers:
+                self._observers.remove(observer)
+
+    def supervise(self) -> None:
+        """
+        Start components that die by themselves again, until `end_supervision`.
+
+        For the process that the cluster belongs to: one of them at a time.
+        """
+        if self._supervisor is None:
+            self._supervisor = Supervisor(self.components.values(), self._tell_of)
+            self._supervisor.start()
+
+    def end_supervision(self) -> None:
+        """Leave what dies from now on dead; harmless when repeated."""
+        supervisor, self._supervisor = self._supervisor, None
+        if supervisor is not None:
+            supervisor.close()
 
     def describe(self, text: str) -> None:
         """Write down what the cluster is now, for `knav cluster list`."""
@@ -230,7 +302,15 @@ class ControlPlane:
             )
 
     def close(self) -> None:
-        """Close every connection to it; its processes go on."""
+        """
+        Close every connection to it; its components go on, and nothing helps them.
+
+        The services that were started here end.
+        """
+        self.end_supervision()
+        for service in self.services.values():
+            service.close()
+        self.services.clear()
         self.api.close()
         self.states.close()
 
@@ -239,9 +319,20 @@ class ControlPlane:
         self.close()
         registry.remove(self.entry)
 
-    def _tell(self, component: str, verb: str) -> None:
-        for observer in self._observers:
-            observer(component, verb)
+    def _tell(
+        self, component: str, verb: str, details: Mapping[str, Any] | None = None
+    ) -> None:
+        with self._telling:
+            for observer in self._observers:
+                observer(component, verb, details or {})
+
+    def _tell_of(self, component: str, verb: str, details: Mapping[str, Any]) -> None:
+        """Tell what nobody asked for: who comes later must hear of it too."""
+        with self._telling:
+            if self._observers:
+                self._tell(component, verb, details)
+            else:
+                self._unheard.append((component, verb, details))
 
     def _finish(self, config: ClusterConfig) -> None:
         """Bring a freshly started control plane to where tests can use it."""

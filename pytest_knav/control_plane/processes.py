@@ -94,6 +94,13 @@ def of_directory(directory: Path) -> list[int]:
     return found
 
 
+def of_program(program: str) -> list[ProcessIdentity]:
+    """Return the processes that were started by the path of a program."""
+    pids = (int(entry.name) for entry in Path("/proc").glob("[0-9]*"))
+    found = (ProcessIdentity.of(p) for p in pids if command_line(p)[:1] == [program])
+    return [identity for identity in found if identity is not None]
+
+
 def end(identity: ProcessIdentity, *, grace_s: float = 0.0) -> bool:
     """
     Stop a process: with a chance to finish when `grace_s` is given, else at once.

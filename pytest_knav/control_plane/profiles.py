@@ -21,6 +21,8 @@ FIXED_CONSTANTS: dict[str, str] = {
     "Job back-off per failed pod": "10s, doubling",
     "scheduler permit timeout of gangs": "5m",
 }
+# metrics-server refuses less (0.9, cmd/metrics-server/app/options/options.go).
+_METRICS_RESOLUTION_MIN_S = 10
 
 # KWOK renews a lease after a quarter of its duration (kwok 0.8,
 # pkg/kwok/controllers/node_lease_controller.go); a kubelet does the same
@@ -34,7 +36,8 @@ class TimeProfile:
     The settings that decide how long detection and eviction take; all in seconds.
 
     Sources of the `real` values: kube-controller-manager and kube-apiserver flag
-    defaults of 1.36, kubelet's 40 s lease.
+    defaults of 1.36, kubelet's 40 s lease, the resolution in metrics-server's own
+    manifests.
     """
 
     name: str
@@ -44,6 +47,9 @@ class TimeProfile:
     toleration_s: int
     eviction_rate_per_s: float
     secondary_eviction_rate_per_s: float
+    autoscaler_sync_s: float
+    autoscaler_downscale_s: float
+    metrics_resolution_s: float
 
     @property
     def renew_interval_s(self) -> float:
@@ -90,6 +96,21 @@ class TimeProfile:
                 f"{real.secondary_eviction_rate_per_s:g}/s",
                 f"{self.secondary_eviction_rate_per_s:g}/s",
             ),
+            (
+                "HorizontalPodAutoscaler sync period",
+                f"{real.autoscaler_sync_s:g}s",
+                f"{self.autoscaler_sync_s:g}s",
+            ),
+            (
+                "HorizontalPodAutoscaler downscale stabilization",
+                f"{real.autoscaler_downscale_s:g}s",
+                f"{self.autoscaler_downscale_s:g}s",
+            ),
+            (
+                "metrics-server resolution",
+                f"{real.metrics_resolution_s:g}s",
+                f"{self.metrics_resolution_s:g}s",
+            ),
         ]
         return rows + [(name, value, value) for name, value in FIXED_CONSTANTS.items()]
 
@@ -107,6 +128,9 @@ def real_profile() -> TimeProfile:
         toleration_s=300,
         eviction_rate_per_s=0.1,
         secondary_eviction_rate_per_s=0.01,
+        autoscaler_sync_s=15,
+        autoscaler_downscale_s=300,
+        metrics_resolution_s=15,
     )
 
 
@@ -128,6 +152,9 @@ def fast_profile(nodes: int) -> TimeProfile:
         toleration_s=5,
         eviction_rate_per_s=100,
         secondary_eviction_rate_per_s=10,
+        autoscaler_sync_s=1,
+        autoscaler_downscale_s=30,
+        metrics_resolution_s=_METRICS_RESOLUTION_MIN_S,
     )
 
 

@@ -20,6 +20,7 @@ HEAVY = (
     "psutil",
     "tenacity",
     "prometheus_api_client",
+    "promql_parser",
 )
 OURS_MAX = 20
 

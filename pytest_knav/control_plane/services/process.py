@@ -1,0 +1,130 @@
+"""What every service is: one more process of a cluster, with its own way to start."""
+
+from __future__ import annotations
+
+import http.client
+from abc import abstractmethod
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING
+
+from pytest_knav.control_plane import ports
+from pytest_knav.control_plane.components import Component
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from pytest_knav.control_plane.plane import ControlPlane
+
+
+class Service(Component):
+    """
+    A process of ours that a cluster gets when a test first needs it.
+
+    It has the verbs of a component (`kill`, `pause`, `resume`, `restart`), and
+    `cluster.component(name)` finds it. Nothing starts it again when it dies. It ends
+    with the cluster, whoever removes that: its program is a link in the cluster's own
+    directory, by which the registry knows the processes of a cluster.
+
+    Args:
+        name: What it is called.
+        plane: The control plane that it stands beside.
+        program: Its binary.
+        observer: Who is told of its kills and restarts.
+
+    Attributes:
+        along: What is closed together with it.
+
+    """
+
+    def __init__(
+        self,
+        name: str,
+        plane: ControlPlane,
+        program: Path,
+        observer: Callable[[str, str], None],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.port = reserved_port(plane, name)
+        self.along = ExitStack()
+        self.directory = plane.workdir / name
+        self._program = plane.workdir / "bin" / name
+        self._binary = program
+        self._ours = False
+        super().__init__(
+            name,
+            workdir=plane.workdir,
+            ports={name: self.port},
+            client_files=(plane.endpoint.cert_file, plane.endpoint.key_file),
+            observer=observer,
+            environment=environment or {},
+        )
+
+    @property
+    def command(self) -> list[str]:
+        """Return the program and the arguments that it is started with."""
+        return [str(self._program), *self.arguments()]
+
+    @abstractmethod
+    def arguments(self) -> list[str]:
+        """Return the arguments that it is started with."""
+
+    @property
+    @abstractmethod
+    def health_path(self) -> str:
+        """Return where it says over HTTP whether it is ready."""
+
+    def prepare(self) -> None:
+        """Make what it needs to start for the first time in this process."""
+        self._program.unlink(missing_ok=True)
+        self._program.symlink_to(self._binary)
+        self.directory.mkdir(exist_ok=True, mode=0o700)
+
+    def ensure(self) -> None:
+        """
+        Return when it is healthy; the first call starts it.
+
+        What a killed run has left of it is replaced. One that a test has killed or
+        paused runs again.
+
+        Raises:
+            ClusterError: It died, or is not healthy in time; with its last log lines.
+
+        """
+        if not self._ours:
+            self.end()
+            self.prepare()
+            self._ours = True
+        self.release()
+        self.start()
+        self.wait_healthy()
+
+    def healthy(self) -> bool:
+        """Return what it says of itself now."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=3)
+        with closing(connection):
+            try:
+                connection.request("GET", self.health_path)
+                return connection.getresponse().status == 200
+            except (OSError, http.client.HTTPException):
+                return False
+
+    def close(self) -> None:
+        """End it if it was started here, and what goes along with it."""
+        try:
+            if self._ours and self._workdir.exists():
+                self.end()
+        finally:
+            self._ours = False
+            self.along.close()
+
+
+def reserved_port(plane: ControlPlane, name: str) -> int:
+    """Return a port that belongs to a cluster under a name; the same every time."""
+    note = plane.workdir / f"{name}.port"
+    if note.exists():
+        return int(note.read_text())
+    (port,) = ports.reserve(plane.entry.name, 1)
+    note.write_text(str(port))
+    return port
