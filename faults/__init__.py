@@ -24,6 +24,7 @@ from pytest_knav.faults.node import (
     NodeDrain,
     NodeNotReady,
     NodePressure,
+    NodeReboot,
 )
 from pytest_knav.faults.pod import (
     ContainerExit,
@@ -34,6 +35,7 @@ from pytest_knav.faults.pod import (
     OutOfMemoryKill,
     StuckTerminating,
 )
+from pytest_knav.faults.power import PowerLoss
 
 
 __all__ = [
@@ -56,7 +58,9 @@ __all__ = [
     "NodeDrain",
     "NodeNotReady",
     "NodePressure",
+    "NodeReboot",
     "OutOfMemoryKill",
+    "PowerLoss",
     "Signal",
     "StuckTerminating",
     "World",

@@ -203,6 +203,15 @@ class Fault(ABC):
         """
         del world, targets, choose, stop
 
+    def aftermath(self, world: World, targets: Sequence[str]) -> Sequence[Change]:
+        """
+        Return what it leaves behind on purpose, changed when it is cleared.
+
+        Not part of what a journal takes back.
+        """
+        del world, targets
+        return ()
+
     def blinds(self, targets: Sequence[str]) -> bool:
         """Return whether nothing can be recorded while it lasts."""
         del targets

@@ -113,6 +113,9 @@ def _stable(item: Mapping[str, Any]) -> dict[str, Any]:
     }
     status = dict(item.get("status", {}))
     if "conditions" in status:
+        # A reboot is meant to leave another one.
+        if "nodeInfo" in status:
+            status["nodeInfo"] = {**status["nodeInfo"], "bootID": ""}
         status["conditions"] = sorted(
             (
                 {k: v for k, v in condition.items() if k not in _MOVES_CONDITION}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pytest_knav.faults.node.crash import NodeCrash
 from pytest_knav.faults.node.kubelet import NodeNotReady, NodePressure
+from pytest_knav.faults.node.reboot import NodeReboot
 from pytest_knav.faults.node.upkeep import NodeCordon, NodeDeletion, NodeDrain
 
 
@@ -14,4 +15,5 @@ __all__ = [
     "NodeDrain",
     "NodeNotReady",
     "NodePressure",
+    "NodeReboot",
 ]

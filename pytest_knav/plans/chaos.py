@@ -203,12 +203,13 @@ class Injector:
         self._note("CLEARING", active, {})
         if active.actor is not None:
             active.actor.close()
+        fault, targets = active.fault, sorted(active.targets)
+        changing.apply(self._cluster.plane, fault.aftermath(self._cluster, targets))
         cleared_s = time.monotonic()
         changing.undo(self._cluster.plane, active.undo)
         self._journal.cleared(active.id)
         self._note("CLEARED", active, {})
         self._observer("cleared", active)
-        fault, targets = active.fault, sorted(active.targets)
         limit_s = fault.timeouts_s(self._cluster)["cleared"]
         left = self._left_of(active.changes, "gone", limit_s)
         seen = None

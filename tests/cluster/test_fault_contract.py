@@ -29,6 +29,8 @@ EXAMPLES: dict[str, Callable[[], Fault]] = {
     "ImagePullFailure": lambda: faults.ImagePullFailure(NODE),
     "InitFailure": lambda: faults.InitFailure(NODE),
     "LemonNode": lambda: faults.LemonNode(NODE, probability=0.5),
+    "NodeReboot": lambda: faults.NodeReboot(NODE),
+    "PowerLoss": lambda: faults.PowerLoss(parse_target(f"feed_of({NODE})")),
     "OutOfMemoryKill": lambda: faults.OutOfMemoryKill(parse_target("pods_of(work)")),
     "StuckTerminating": lambda: faults.StuckTerminating(NODE),
     "ComponentKill": lambda: faults.ComponentKill(["scheduler", "apiserver"]),

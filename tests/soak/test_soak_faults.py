@@ -24,6 +24,7 @@ TARGETS = {
     "GpuLost": f"{NODE}/gpu-3",
     "GpuThrottle": f"{NODE}/gpu-3",
     "GpuXid": f"{NODE}/gpu-3",
+    "PowerLoss": ["rack-000/feed-a", "rack-000/feed-b"],
 }
 UNTAKEN = {"ContainerExit", "OutOfMemoryKill"}
 
