@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -125,7 +126,10 @@ def project(
     """Return a function that makes a project of files by name."""
     made = []
 
-    def make(**files: str) -> Project:
+    def make(at: Path | None = None, **files: str) -> Project:
+        if at is not None:
+            # Made by another worker, which looks after it.
+            return Project(at)
         path = tmp_path_factory.mktemp("project")
         (path / "pytest.toml").write_text(CONFIGURATION)
         for name, text in files.items():
@@ -136,6 +140,24 @@ def project(
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """Return a function that does something long in one worker, for all of them."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def do(name: str, work: Callable[[], Any]) -> Any:
+        path = shared / f"{name}.json"
+        with (shared / f"{name}.lock").open("w") as lock:
+            # Let go of when the block ends, or with the process.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists():
+                path.write_text(json.dumps(work()))
+            return json.loads(path.read_text())
+
+    return do
 
 
 @pytest.fixture(scope="session")

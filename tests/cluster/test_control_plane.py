@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import stat
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -10,7 +15,10 @@ import pytest
 from kubernetes import client
 
 from pytest_knav import BadInput, Gang, Job, Manifest, Pod
-from pytest_knav.errors import ClusterError
+from pytest_knav.control_plane import processes, retrying
+from pytest_knav.control_plane.supervision import DIED, STARTED
+from pytest_knav.errors import ClusterError, WaitTimeout
+from pytest_knav.history.record import STEP
 
 
 if TYPE_CHECKING:
@@ -77,6 +85,82 @@ def test_components_are_killed_paused_and_restarted(cluster: Cluster) -> None:
     assert verbs == ["PAUSE", "RESUME", "KILL", "RESTART"]
 
 
+def test_what_dies_by_itself_is_restarted_and_what_is_ended_is_not(
+    cluster: Cluster,
+) -> None:
+    """As a kubelet does; whoever ends it. History and failure report tell of it."""
+    scheduler, kcm = cluster.component("scheduler"), cluster.component("kcm")
+    first = scheduler.pid
+    job = cluster.submit(Job("endless", completions=1))
+
+    die_by_itself(cluster, "kube-scheduler")
+    second = scheduler.pid
+    cluster.wait_for(job.running, timeout="60s")
+    with pytest.raises(WaitTimeout) as error:
+        cluster.wait_for(job.finished, timeout="0.1s")
+    end_elsewhere(cluster, "kube-scheduler")
+    # Who looks after both of them has been awake since then.
+    die_by_itself(cluster, "kube-controller-manager")
+    ended = scheduler.pid
+    kcm.wait_healthy()
+
+    verbs = [
+        record.verb
+        for record in cluster.history.records(STEP)
+        if record.name == "kube-scheduler"
+    ]
+    assert second not in {None, first}
+    assert ended is None
+    assert verbs == [DIED.upper(), STARTED.upper()]
+    assert "died by itself: kube-scheduler (1x): " in str(error.value)
+
+
+def end_elsewhere(cluster: Cluster, name: str) -> None:
+    """End a component as a restore does it, in another process."""
+    script = """
+import sys
+from pathlib import Path
+from pytest_knav.control_plane.plane import attach_by_kubeconfig
+attach_by_kubeconfig(Path(sys.argv[1])).component(sys.argv[2]).end()
+"""
+    command = [sys.executable, "-c", script, str(cluster.kubeconfig), name]
+    subprocess.run(command, check=True, timeout=60)
+
+
+def die_by_itself(cluster: Cluster, name: str) -> None:
+    """End a process behind our back, and return when it has been restarted."""
+    pid = cluster.component(name).pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    assert cluster.recorder.wait(
+        lambda history: any(
+            (record.verb, record.name) == (STARTED.upper(), name)
+            for record in history.records(STEP)
+        ),
+        60,
+    )
+
+
+def test_a_process_that_nobody_noted_is_ended(cluster: Cluster) -> None:
+    """Whoever is killed right after a start leaves one; it would hold the port."""
+    scheduler = cluster.component("scheduler")
+    command = scheduler.command
+    unknown = []
+
+    for verb in (scheduler.end, scheduler.restart):
+        scheduler.end()
+        left = processes.spawn(
+            command, directory=cluster.artifacts, log=Path(os.devnull), env=os.environ
+        )
+        assert left is not None
+        assert retrying.until(scheduler.healthy, timeout_s=60)
+        verb()
+        unknown.append(left.alive)
+
+    assert unknown == [False, False]
+    assert [p.pid for p in processes.of_program(command[0])] == [scheduler.pid]
+
+
 def test_the_history_has_no_gap_over_a_restart_of_the_api_server(
     cluster: Cluster,
 ) -> None:
@@ -101,8 +185,12 @@ def test_a_component_that_dies_at_start_is_noticed(cluster: Cluster) -> None:
     text = path.read_text()
     path.write_text(text.replace("--leader-elect=false", "--no-such-flag=1"))
 
-    with pytest.raises(ClusterError, match=r"(?s)kube-scheduler died.*no-such-flag"):
-        scheduler.restart()
+    try:
+        with pytest.raises(ClusterError, match=r"(?s)scheduler died.*no-such-flag"):
+            scheduler.restart()
+    finally:
+        # The cluster is not done yet: the next test has it.
+        path.write_text(text)
 
     assert "--leader-elect=false" in command
 

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
@@ -15,7 +16,6 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 SUITE = """
 import pytest
@@ -125,11 +125,19 @@ class Finished:
 
 
 @pytest.fixture(scope="module")
-def finished(project: Callable[..., Any]) -> Finished:
+def finished(project: Callable[..., Any], once: Callable[..., Any]) -> Finished:
     """Run the suite with two workers, once for all tests here."""
-    made = project(test_all=SUITE, conftest=HOOKS)
-    code, output = made.run("-n2", "-ra", "--alluredir=results", "--junitxml=junit.xml")
-    return Finished(project=made, code=code, output=output)
+
+    def run() -> dict[str, Any]:
+        made = project(test_all=SUITE, conftest=HOOKS)
+        code, output = made.run(
+            "-n2", "-ra", "--alluredir=results", "--junitxml=junit.xml"
+        )
+        return {"path": str(made.path), "code": code, "output": output}
+
+    run_once = once("plugin-run", run)
+    made = project(at=Path(run_once["path"]))
+    return Finished(project=made, code=run_once["code"], output=run_once["output"])
 
 
 class TestRun:
@@ -252,19 +260,22 @@ class TestFailureText:
         assert "pytest_knav/" not in section
         assert len(section.splitlines()) < 40
 
-    def test_again(self, finished: Finished) -> None:
+    def test_again(self, finished: Finished, project: Callable[..., Any]) -> None:
         """The command that is printed breaks the same nodes, and leaks nothing."""
+        # In a place of its own: others look at what the first run has left.
+        made = project(test_all=SUITE, conftest=HOOKS)
         section = finished.section("test_left_broken")
         found = re.search(r"\nagain: +pytest (.*)", section)
         assert found
 
-        code, output = finished.project.run(*shlex.split(found.group(1)))
+        code, output = made.run(*shlex.split(found.group(1)))
 
-        (again,) = finished.events("injected", worker="main")
+        second = Finished(project=made, code=code, output=output)
+        (again,) = second.events("injected", worker="main")
         before = [e for e in finished.events("injected") if len(e["targets"]) == 4]
         assert code == 1, output
         assert [again["targets"]] == [event["targets"] for event in before]
-        leaks = json.loads((finished.project.path / "leaks.json").read_text())
+        leaks = json.loads((made.path / "leaks.json").read_text())
         assert leaks == []
 
 

@@ -31,6 +31,20 @@ def test_long(cluster, chaos):
         Path("injected").write_text(str(os.getpid()))
         threading.Event().wait(120)
 """
+# For those who are killed at once: what is left is the same, fault or no fault.
+IDLE = """
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.knav(nodes=2)
+def test_long(cluster):
+    Path("injected").write_text(str(os.getpid()))
+    threading.Event().wait(120)
+"""
 SHORT = """
 import pytest
 
@@ -94,7 +108,7 @@ class TestKill:
         self, project: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The killed run's cluster goes, and one that the user keeps stays."""
-        made = project(test_long=SUITE, test_short=SHORT)
+        made = project(test_long=IDLE, test_short=SHORT)
         monkeypatch.setenv("XDG_STATE_HOME", str(made.path / "state"))
         kept = registry.claim("kept", owned=False)
         process = made.start("test_long.py")
@@ -116,7 +130,7 @@ class TestKill:
         self, project: Callable[..., Any]
     ) -> None:
         """The run goes on, and at its end the dead worker's cluster is gone."""
-        made = project(test_long=SUITE)
+        made = project(test_long=IDLE)
         process = made.start("-n1", "--alluredir=results")
         worker = int(made.await_file("injected"))
 

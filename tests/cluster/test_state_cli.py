@@ -108,9 +108,13 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     code, _, err = machine.knav("up", "--name", FIRST, "--nodes", "4")
     assert code == 0, err
     machine.kubectl(FIRST, "apply", "-f", "workload.yaml")
-    machine.kubectl(
-        FIRST, "wait", "--for=condition=Available", "deploy/web", "--timeout=60s"
-    )
+    # Available holds from 5 of 6 on (maxUnavailable is a quarter): all must be up, or
+    # the controllers still write while the state is saved.
+    for status in ("availableReplicas", "readyReplicas"):
+        machine.kubectl(
+            FIRST, "wait", f"--for=jsonpath={{.status.{status}}}=6", "deploy/web",
+            "--timeout=60s",
+        )  # fmt: skip
     yield machine
     machine.knav("down", "--all")
     assert not processes.of_directory(machine.directory(FIRST).parent)
