@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     )
     from pytest_knav.fixtures.chaos import Chaos
     from pytest_knav.fixtures.promql import Promql
+    from pytest_knav.fixtures.utilization import Utilization
     from pytest_knav.plans.plan import (
         after,
         every,
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
         sequence,
         together,
     )
+    from pytest_knav.topology import Topology
+    from pytest_knav.utilization import constant, day, ramp, replay, training
     from pytest_knav.workloads import Deployment, Gang, Job, Manifest, Pod
 
 __version__ = "0.1.0"
@@ -79,9 +82,13 @@ _HOMES = {
     "Pod": "workloads",
     "Promql": "fixtures.promql",
     "SloBreached": "errors",
+    "Topology": "topology",
+    "Utilization": "fixtures.utilization",
     "WaitTimeout": "errors",
     "after": "plans.plan",
     "busiest": "faults.targets",
+    "constant": "utilization",
+    "day": "utilization",
     "every": "plans.plan",
     "everything": "faults.targets",
     "feed_of": "faults.targets",
@@ -99,11 +106,14 @@ _HOMES = {
     "pods_of": "faults.targets",
     "rack_of": "faults.targets",
     "rail": "faults.targets",
+    "ramp": "utilization",
+    "replay": "utilization",
     "save_plan": "plans.plan",
     "sequence": "plans.plan",
     "some": "faults.targets",
     "spine_of": "faults.targets",
     "together": "plans.plan",
+    "training": "utilization",
     "zone_of": "faults.targets",
 }
 
@@ -126,9 +136,13 @@ __all__ = [
     "Pod",
     "Promql",
     "SloBreached",
+    "Topology",
+    "Utilization",
     "WaitTimeout",
     "after",
     "busiest",
+    "constant",
+    "day",
     "every",
     "everything",
     "feed_of",
@@ -146,11 +160,14 @@ __all__ = [
     "pods_of",
     "rack_of",
     "rail",
+    "ramp",
+    "replay",
     "save_plan",
     "sequence",
     "some",
     "spine_of",
     "together",
+    "training",
     "zone_of",
 ]
 

@@ -20,8 +20,16 @@ if TYPE_CHECKING:
 
     from pytest_knav.control_plane.config import ClusterConfig
     from pytest_knav.options import Settings
+    from pytest_knav.utilization.model import Load
 
-MARK_ARGUMENTS = ("topology", "nodes", "dra", "feature_gates", "isolated")
+MARK_ARGUMENTS = (
+    "topology",
+    "nodes",
+    "dra",
+    "utilization",
+    "feature_gates",
+    "isolated",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +42,7 @@ class Needs:
         feature_gates: Gates on top of the default ones, sorted.
         isolated: Whether it wants a control plane that no other test uses.
         time_profile: The run's; `fast` depends on the number of nodes.
+        load: How busy every pod is; None: nobody has said.
 
     """
 
@@ -41,6 +50,7 @@ class Needs:
     feature_gates: tuple[tuple[str, bool], ...] = ()
     isolated: bool = False
     time_profile: str = "fast"
+    load: Load | None = None
 
     def config(
         self, versions: Mapping[str, str], control_plane: str = "fast"
@@ -113,7 +123,18 @@ def needs_of(item: pytest.Item, settings: Settings) -> Needs:
         feature_gates=tuple(sorted(gates.items())),
         isolated=isolated,
         time_profile=settings.time_profile,
+        load=_load(marked),
     )
+
+
+def _load(marked: Mapping[str, Any]) -> Load | None:
+    if "utilization" not in marked:
+        return None
+    from pytest_knav.utilization.model import (  # noqa: PLC0415 - few tests have it
+        marked_load,
+    )
+
+    return marked_load(marked["utilization"])
 
 
 def _topology_of(

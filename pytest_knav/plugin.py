@@ -42,7 +42,10 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options, register marks and fixtures."""
     for line in (
-        "knav(topology=…, nodes=…, dra=…, feature_gates=…, isolated=…): its cluster",
+        (
+            "knav(topology=…, nodes=…, dra=…, utilization=…, feature_gates=…, "
+            "isolated=…): its cluster"
+        ),
         "chaos: a test that injects faults; set by itself where `chaos` is requested",
         "slo(promql, at_most=…, at_least=…, window=…): a limit on every series of it",
     ):

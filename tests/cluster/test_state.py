@@ -346,6 +346,11 @@ def test_a_state_lives_on_in_another_cluster(
             if name not in restoring.WORKING
         }
 
+    # Kubelets are served by the KWOK of the cluster that they are in.
+    for node in (o for p, o in before.items() if p.startswith("/api/v1/nodes ")):
+        endpoint = node["status"]["daemonEndpoints"]["kubeletEndpoint"]
+        assert endpoint["Port"] == cluster.plane.ports["kwokControllerPort"]
+        endpoint["Port"] = plane.ports["kwokControllerPort"]
     brought = {p: o for p, o in before.items() if p not in newborn}
     there = {p: o for p, o in after.items() if p not in newborn}
     # The API server makes the APIService of a definition by itself, at times sooner.

@@ -9,7 +9,7 @@ import pytest
     ("mark", "message"),
     [
         ('topology="nope"', "topology 'nope' is unknown: use one of *dgx-h100*"),
-        ("topology=7", "knav(topology=7): give the name of a topology"),
+        ("topology=7", "knav(topology=7): give the name of a topology, the path*"),
         ("nodes=0", "nodes=0 is out of range: use 1 to 20000"),
         ("nodes=20001", "nodes=20001 is out of range: use 1 to 20000"),
         ('nodes="4"', "nodes='4' is not a whole number"),
@@ -84,6 +84,53 @@ def test_all_mistakes_are_told_at_once(inner: pytest.Pytester) -> None:
     result = inner.runpytest_inprocess()
 
     result.stderr.fnmatch_lines(["*::test_a: nodes=0*", "*::test_b: nodes=-1*"])
+
+
+TOPOLOGY = "name: mine\npreset: cpu\nnodes: 3\n"
+
+
+def test_topology_file_of_a_mark(inner: pytest.Pytester) -> None:
+    """Its path starts where the test's own file is, not where pytest was started."""
+    inner.mkdir("sub").joinpath("mine.yaml").write_text(TOPOLOGY)
+    inner.path.joinpath("sub", "test_it.py").write_text(
+        'import pytest\n\n@pytest.mark.knav(topology="mine.yaml")\n'
+        "def test_it(cluster): pass\n\n"
+        '@pytest.mark.knav(topology="../mine.yaml")\n'
+        "def test_other(cluster): pass"
+    )
+
+    result = inner.runpytest_inprocess("--collect-only")
+
+    result.stderr.fnmatch_lines(["ERROR: *::test_other: *mine.yaml: No such file*"])
+    result.stderr.no_fnmatch_line("*::test_it*")
+
+
+def test_topology_file_of_the_option(inner: pytest.Pytester) -> None:
+    """Its path starts where pytest was started; what is wrong in it is named."""
+    inner.path.joinpath("mine.yaml").write_text(TOPOLOGY.replace("cpu", "cpus"))
+    inner.mkdir("sub").joinpath("test_it.py").write_text("def test_it(cluster): pass")
+
+    result = inner.runpytest_inprocess("--knav-topology=mine.yaml")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: *::test_it: *mine.yaml, line 2: preset: 'cpus' is unknown: use one*"]
+    )
+
+
+def test_topology_as_a_value(inner: pytest.Pytester) -> None:
+    """A mark takes what `make_topology` makes; a number of nodes beside it is wrong."""
+    inner.makepyfile(
+        "import pytest\nfrom pytest_knav.topology import make_topology\n\n"
+        'MINE = make_topology("cpu", 2)\n\n'
+        "@pytest.mark.knav(topology=MINE)\ndef test_a(cluster): pass\n\n"
+        "@pytest.mark.knav(topology=MINE, nodes=3)\ndef test_b(cluster): pass"
+    )
+
+    result = inner.runpytest_inprocess("--collect-only")
+
+    result.stderr.fnmatch_lines(["ERROR: *::test_b: knav(topology=*, nodes=3)*has 2*"])
+    result.stderr.no_fnmatch_line("*::test_a*")
 
 
 def test_with_workers(inner: pytest.Pytester) -> None:

@@ -158,6 +158,7 @@ def test_flags_are_read_back_as_the_processes_have_them() -> None:
             "--node-monitor-period=5s",
             "--node-monitor-period=1000ms",
             "--node-monitor-grace-period=50s",
+            "--horizontal-pod-autoscaler-sync-period=1s",
         ],
         "kube-apiserver": ["api", "--default-unreachable-toleration-seconds=5"],
     }

@@ -64,8 +64,10 @@ class MetricsServer(Service):
             f"--kubeconfig={kubeconfig}",
             f"--authentication-kubeconfig={kubeconfig}",
             f"--authorization-kubeconfig={kubeconfig}",
-            # There is no CA of a front proxy to look up, and all may ask.
+            # The API server asks with a certificate of its own; there is no CA of a
+            # front proxy to look up.
             "--authentication-skip-lookup",
+            f"--client-ca-file={endpoint.ca_file}",
             f"--tls-cert-file={endpoint.cert_file}",
             f"--tls-private-key-file={endpoint.key_file}",
             # KWOK's nodes have a host name alone; what a test adds may have more.
@@ -88,16 +90,9 @@ class MetricsServer(Service):
             except (OSError, http.client.HTTPException, ssl.SSLError):
                 return False
 
-    def register(self) -> None:
-        """Have the API server serve `metrics.k8s.io` through it."""
-        api = self._plane.api
-        api.apply(_SERVICE_PATH, self._service())
-        api.apply(_APISERVICE_PATH, self._apiservice())
-
-    def unregister(self) -> None:
-        """Have the API server forget `metrics.k8s.io`; harmless when repeated."""
-        self._plane.api.delete(_APISERVICE_PATH)
-        self._plane.api.delete(_SERVICE_PATH)
+    def registration(self) -> dict[str, dict[str, Any]]:
+        """Return what has the API server serve `metrics.k8s.io`, by path, in order."""
+        return {_SERVICE_PATH: self._service(), _APISERVICE_PATH: self._apiservice()}
 
     def _service(self) -> dict[str, Any]:
         return {

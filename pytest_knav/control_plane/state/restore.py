@@ -13,6 +13,7 @@ from pytest_knav.control_plane.kwokctl import COMPONENTS
 from pytest_knav.control_plane.state import endpoints, leases, table, wire
 from pytest_knav.control_plane.state.etcd import Etcd, Marks
 from pytest_knav.control_plane.state.model import State, kind_of
+from pytest_knav.control_plane.state.places import NAMES_ALONE
 from pytest_knav.control_plane.state.served import wait_caught_up
 from pytest_knav.control_plane.usage import held
 from pytest_knav.errors import BadInput, ClusterError
@@ -29,6 +30,12 @@ NEWBORN_FILE: Final = "newborn.json"
 UNFINISHED_FILE: Final = "restoring"
 LOCK_FILE: Final = "restore.lock"
 HEALTHY_TIMEOUT_S: Final = 60.0
+_PODS: Final = "/api/v1/pods"
+_POD_PREFIX: Final = "/registry/pods/"
+# A kubelet that lives ends a deleted pod within a few milliseconds; what takes longer
+# is on a dead node, or held by a finalizer or a fault.
+_STUCK_S: Final = 0.5
+_ENDING_TIMEOUT_S: Final = 10.0
 BORN_TIMEOUT_S: Final = 30.0
 # What kube-controller-manager makes in each namespace, a moment after its start.
 _LAST_BORN: Final = [
@@ -152,7 +159,8 @@ class StateKeeper:
         self.check(state)
         with self.alone():
             self._heal()
-            with self.quiet(live=live):
+            pods = any(key.startswith(_POD_PREFIX) for key in state.values)
+            with self.quiet(live=live, pods=pods):
                 return self._put_back(state)
 
     def _heal(self) -> None:
@@ -165,17 +173,25 @@ class StateKeeper:
             component.wait_healthy(timeout=HEALTHY_TIMEOUT_S)
 
     @contextmanager
-    def quiet(self, *, live: bool = True) -> Iterator[None]:
+    def quiet(self, *, live: bool = True, pods: bool = False) -> Iterator[None]:
         """
         Hold everything that writes by itself; afterwards let it begin afresh.
 
         KWOK is held and never started anew: a new one would wait for the leases of the
         old one to expire.
+
+        Args:
+            live: Whether it begins afterwards.
+            pods: Whether pods will be put in: then KWOK first ends those that are
+                being deleted.
+
         """
         components = self._plane.components
-        components["kwok-controller"].hold()
         for name in WORKING:
             components[name].end()
+        if pods:
+            self._let_pods_end()
+        components["kwok-controller"].hold()
         try:
             yield
         except BaseException:
@@ -183,6 +199,31 @@ class StateKeeper:
             raise
         if live:
             self.wake()
+
+    def _let_pods_end(self) -> None:
+        """
+        Return when no pod is being deleted any more, or those that are do not end.
+
+        KWOK deletes by name alone (pkg/kwok/controllers/pod_controller.go,
+        deleteResource): what it has in its queue when it is held would hit the pod
+        that a restore puts in under the same name.
+        """
+        seen: dict[str, float] = {}
+
+        def over() -> bool:
+            # An empty list comes as null.
+            items = self._plane.api.get_as(_PODS, NAMES_ALONE)["items"] or ()
+            now = time.monotonic()
+            ending = {
+                item["metadata"]["uid"]
+                for item in items
+                if "deletionTimestamp" in item["metadata"]
+            }
+            for uid in ending:
+                seen.setdefault(uid, now)
+            return all(now - seen[uid] >= _STUCK_S for uid in ending)
+
+        retrying.until(over, timeout_s=_ENDING_TIMEOUT_S)
 
     def wake(self) -> None:
         """Let everything run that `quiet` held, and return when it is healthy."""

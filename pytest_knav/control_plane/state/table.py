@@ -118,16 +118,6 @@ ROWS: Final = (
     ),
     Row(
         keys=(
-            "apiregistration.k8s.io/apiservices/v1beta1.metrics.k8s.io",
-            "services/specs/kube-system/metrics-server",
-        ),
-        reset="kept",
-        transplant="kept",
-        why="Lead to a process of this cluster, while there is one; an API that leads "
-        "nowhere would keep namespaces from being deleted.",
-    ),
-    Row(
-        keys=(
             "apiextensions.k8s.io/customresourcedefinitions/",
             "apiregistration.k8s.io/apiservices/",
             "clusterrolebindings/",
