@@ -9,21 +9,27 @@ from __future__ import annotations
 import argparse
 import inspect
 import sys
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_knav.commands.faults import known
 from pytest_knav.control_plane.profiles import fast_profile, real_profile
 from pytest_knav.control_plane.speed import MEASURED_ON, SETTINGS
 from pytest_knav.control_plane.state.table import MEANINGS, REST, ROWS
+from pytest_knav.faults.catalogue import catalogue
 from pytest_knav.options import OPTIONS
-from pytest_knav.topology import PRESETS, make_topology
+from pytest_knav.topology import PRESETS, GpuModel, Level, make_topology
+from pytest_knav.topology.dialects import DIALECTS, labelled
+from pytest_knav.topology.presets import MAX_NODES
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pytest_knav.faults import Fault
+    from pytest_knav.topology import Machine, NodeSpec, Topology
+    from pytest_knav.topology.dialects import Dialect
 
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
 NOTE = "<!-- Written by `make docs` from the code; change it there. -->"
@@ -55,7 +61,7 @@ def options() -> str:
 
 def faults() -> str:
     """Return the page of the faults."""
-    parts = [_one_fault(name, fault) for name, fault in known().items()]
+    parts = [_one_fault(name, fault) for name, fault in catalogue().items()]
     return _page(
         "Faults",
         "Every fault says what it changes, what real failure it stands for, what a "
@@ -72,15 +78,13 @@ def _one_fault(name: str, fault: type[Fault]) -> str:
         ("Family, layer", f"{card.family}, {card.layer}"),
         ("Signals", ", ".join(card.signals)),
         ("Stands for", card.stands_for),
+        ("Known from", card.source),
+        ("Lasts", card.lasts),
+        ("Taken back", card.undone),
         ("Certifies", card.certifies),
         ("Does not certify", card.does_not_certify),
     ]
-    # What the docstring says of these two stands in the table.
-    prose = [
-        paragraph
-        for paragraph in lines.strip().split("\n\n")
-        if not paragraph.startswith(("Stands for:", "Does not certify:"))
-    ]
+    prose = lines.strip().split("\n\n")
     given = [f"    {line.strip()}" for line in arguments.strip().splitlines()]
     blocks = [f"## {name}", *prose, _table(("", ""), facts)]
     if given:
@@ -91,15 +95,18 @@ def _one_fault(name: str, fault: type[Fault]) -> str:
 def topologies() -> str:
     """Return the page of the topologies."""
     parts = []
-    for name in sorted(PRESETS):
+    for name, preset in sorted(PRESETS.items()):
         made = make_topology(name)
         node = made.nodes[0]
-        per_node = f"{node.gpus} `{node.gpu_resource}`, {node.cpus} cpu, "
+        switches = Counter(switch.level.value for switch in made.switches)
         facts = [
+            ("What it is", preset.title),
             ("Source", made.source),
-            ("Nodes", f"{len(made.nodes)}, or any number that is asked for"),
-            ("Nodes in a rack", str(len(made.racks[0].nodes))),
-            ("A node has", f"{per_node}{node.memory_gib} GiB, {node.pods} pods"),
+            *(("Assumed", note) for note in made.notes),
+            ("Nodes", f"{len(made.nodes)}, or any number from 1 to {MAX_NODES:,}"),
+            ("Places", ", ".join(_places(made, level) for level in made.levels)),
+            ("Switches", ", ".join(f"{n} {level}" for level, n in switches.items())),
+            *((f"A `{m.name}` has", _machine(m)) for m in made.machines),
         ]
         labels = [(f"`{key}`", f"`{value}`") for key, value in node.labels]
         parts += [
@@ -112,9 +119,93 @@ def topologies() -> str:
         "Topologies",
         "What can be simulated. Ask for one with the mark "
         '`knav(topology="…", nodes=…)`, with `--knav-topology` and `--knav-nodes`, or '
-        "with `knav cluster up`. `knav topology show NAME` prints the same.",
+        "with `knav cluster up`. In place of a name, each of them takes the path of a "
+        "file: see [topologies](../explanation/topologies.md). Numbers of places and "
+        "switches are those of the size that is there by default.",
         *parts,
     )
+
+
+def _places(topology: Topology, level: Level) -> str:
+    sizes = [len(nodes) for nodes in topology.places(level).values()]
+    return f"{len(sizes)} {level.value} (of up to {max(sizes)} nodes)"
+
+
+def _machine(machine: Machine) -> str:
+    """Return what a machine has, in words."""
+    parts = []
+    if machine.gpu is not None:
+        gpus = f"{len(machine.gpus)} {machine.gpu.product} (`{machine.gpu.resource}`)"
+        cut = ", ".join(f"{number} times {profile}" for profile, number in machine.mig)
+        parts.append(f"{gpus}, each {cut}" if cut else gpus)
+    nics = Counter(nic.gbps for nic in machine.nics)
+    parts += [f"{number} NICs of {gbps} Gbit/s" for gbps, number in nics.items()]
+    parts += [
+        f"{machine.numa_nodes} NUMA nodes",
+        f"{machine.cpus} cpu",
+        f"{machine.memory_gib:,} GiB",
+        f"{machine.pods} pods",
+    ]
+    return ", ".join(parts)
+
+
+def dialects() -> str:
+    """Return the page of the labels that nodes carry."""
+    parts = []
+    node = labelled(_with_every_level()).nodes[0]
+    for dialect in DIALECTS.values():
+        keys = {key: level for level, key in dialect.levels}
+        rows = [
+            (f"`{key}`", keys.get(key, ""), f"`{value}`")
+            for key, value in sorted(dialect.labels(_example(dialect, node)).items())
+        ]
+        default = "yes" if dialect.default else "no"
+        facts = [
+            ("Written by", dialect.title),
+            ("Source", _cell(dialect.source)),
+            ("On by default", default),
+        ]
+        parts += [
+            f"## {dialect.name}",
+            _table(("", ""), facts),
+            _table(("Label", "Level", "Example"), rows),
+        ]
+    return _page(
+        "Dialects: the labels of nodes",
+        "A dialect is what one program, or one cloud, writes onto nodes. Those that "
+        "are on by default say what they can of a topology. `labelled(topology, "
+        'dialects=["kubernetes", "kueue", {"rack": "example.com/rack"}])` takes '
+        "others: by name, or as a mapping of levels to label keys of your own. One "
+        "that is asked for and cannot express the topology is an error: Kueue's, "
+        "GKE's, EKS's and your own need all of their levels, because whoever reads "
+        "them ignores a node that lacks one; the others need one at least. Labels of "
+        "a machine, and those of a node, win over every dialect's.",
+        *parts,
+    )
+
+
+def _with_every_level() -> Topology:
+    made = make_topology("dgx-h100", 1)
+    names = {Level.CORE: "core-group-0", Level.NVLINK: "nvl72-00"}
+    places = {**dict(made.nodes[0].places), **names}
+    ordered = tuple((level, places[level]) for level in Level if level in places)
+    node = replace(made.nodes[0], places=ordered, labels=())
+    return replace(made, nodes=(node,))
+
+
+def _example(dialect: Dialect, node: NodeSpec) -> NodeSpec:
+    """Return a node of which a dialect has something to say."""
+    if dialect.labels(node):
+        return node
+    amd = GpuModel(
+        product="AMD_Instinct_MI300X_OAM",
+        vendor="amd",
+        family="AI",
+        resource="amd.com/gpu",
+        memory_mib=196_592,
+        power_w=750,
+    )
+    return replace(node, machine=replace(node.machine, gpu=amd))
 
 
 def time_profiles() -> str:
@@ -200,6 +291,7 @@ PAGES = {
     "options.md": options,
     "faults.md": faults,
     "topologies.md": topologies,
+    "dialects.md": dialects,
     "time-profiles.md": time_profiles,
 }
 

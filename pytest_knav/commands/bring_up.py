@@ -19,6 +19,7 @@ from pytest_knav.control_plane.plane import Binaries, ControlPlane
 from pytest_knav.control_plane.state.beginning import begin
 from pytest_knav.errors import BadInput
 from pytest_knav.topology import make_topology
+from pytest_knav.topology.devices import with_dra
 
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Wish:
     kube_version: str | None
     source: Path | None = None
     live: bool = False
+    dra: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,10 @@ def bring_up(wish: Wish, say: Callable[[str], None]) -> Path:
     """
     if wish.live and wish.source is None:
         raise BadInput("--live is for --from: a new cluster runs by itself")
+    if wish.dra and wish.source is not None:
+        raise BadInput(
+            "--dra is for a new cluster: a file of --from says what there is"
+        )
     source = Source.read(wish.source, say) if wish.source else None
     store = AssetStore(
         directory=wish.assets,
@@ -107,6 +113,8 @@ def bring_up(wish: Wish, say: Callable[[str], None]) -> Path:
 
 def _from_topology(wish: Wish, versions: Mapping[str, str]) -> _Plan:
     topology = make_topology(wish.topology or TOPOLOGY, wish.nodes)
+    if wish.dra and not topology.dra:
+        topology = with_dra(topology)
 
     def fill(plane: ControlPlane) -> str:
         begin(plane, topology)

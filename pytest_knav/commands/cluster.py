@@ -47,6 +47,14 @@ def up(  # noqa: PLR0913 - one a flag
             parser=numbers.whole,
         ),
     ] = None,
+    dra: Annotated[
+        bool,
+        typer.Option(
+            "--dra",
+            help="GPUs as devices of dynamic resource allocation: ResourceSlices in "
+            "place of amounts of the nodes.",
+        ),
+    ] = False,
     time_profile: Annotated[
         str | None,
         typer.Option(
@@ -108,6 +116,7 @@ def up(  # noqa: PLR0913 - one a flag
         kube_version=kube_version,
         source=source,
         live=live,
+        dra=dra,
     )
     kubeconfig = bring_up(wish, lambda text: typer.echo(text, err=True))
     typer.echo(kubeconfig)

@@ -32,7 +32,11 @@ CASES: Final[dict[str, tuple[str, ...]]] = {
     "crash": ("nodes",),
     "recorder": ("pods",),
     "collect": (),
+    "topology": (),
+    "blast-radius": (),
 }
+# What needs no cluster, and uses no component.
+WITHOUT_CLUSTER: Final = frozenset({"collect", "topology", "blast-radius"})
 
 
 def chosen(wanted: Iterable[str], size: Size) -> tuple[str, ...]:

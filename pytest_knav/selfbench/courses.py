@@ -10,7 +10,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from pytest_knav.control_plane.api import total
-from pytest_knav.selfbench import collection, counts
+from pytest_knav.selfbench import collection, counts, graphs
 from pytest_knav.selfbench.cases import (
     BARE,
     FAST,
@@ -41,7 +41,7 @@ def courses(kit: Kit, cases: Iterable[str], *, plain: bool) -> Iterator[Course]:
         # Our plain control plane is there to be held against plain kwokctl.
         if plain or course.side not in {PLAIN, OURS_PLAIN}:
             yield from _with(course, wanted)
-    for course in _collections(kit):
+    for course in (*_collections(kit), _topology(kit)):
         yield from _with(course, wanted)
 
 
@@ -212,6 +212,20 @@ def _collections(kit: Kit) -> Iterator[Course]:
             act=functools.partial(measure, folder),
         )
         yield Course(side=side, workdir=folder, steps=(step,), close=lambda: None)
+
+
+def _topology(kit: Kit) -> Course:
+    questions = graphs.Questions()
+    steps = (
+        Step(case="topology", objects=graphs.NODES, act=graphs.render),
+        Step(
+            case="blast-radius",
+            objects=graphs.QUESTIONS,
+            prepare=questions.prepare,
+            act=questions.ask,
+        ),
+    )
+    return Course(side=FAST, workdir=kit.folder, steps=steps, close=lambda: None)
 
 
 def _plain_nodes(cluster: PlainCluster, count: int, kit: Kit) -> None:

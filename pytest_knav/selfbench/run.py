@@ -15,6 +15,7 @@ from pytest_knav.control_plane import registry
 from pytest_knav.control_plane.assets.progress import duration
 from pytest_knav.errors import HarnessError, KnavAssertionError
 from pytest_knav.selfbench import machine
+from pytest_knav.selfbench.cases import WITHOUT_CLUSTER
 from pytest_knav.selfbench.course import Kit
 from pytest_knav.selfbench.courses import courses
 from pytest_knav.selfbench.measures import Meter
@@ -83,7 +84,7 @@ def measure(
         )
         run = _Run(plan, kit, progress)
         report = run.report(binaries)
-        if plan.warm and set(plan.cases) != {"collect"}:
+        if plan.warm and not set(plan.cases) <= WITHOUT_CLUSTER:
             run.warm_up()
         for number in range(1, plan.rounds + 1):
             run.round(number)

@@ -36,6 +36,8 @@ TITLES: Final = {
     "crash": "crash of {objects} nodes at once, until the last renewal of a lease",
     "recorder": "the same pods with the recorder off",
     "collect": "CPU of `pytest --co` in an empty folder",
+    "topology": "a topology of {objects} nodes, and their Node objects",
+    "blast-radius": "{objects} questions for a blast radius among 10,000 nodes",
 }
 HOW: Final = """\
 Both sides run in turns on the same binaries, after a cluster that does not count; \
@@ -84,7 +86,7 @@ def section(report: Report) -> list[str]:
     title = f"## {report.size}: {report.nodes:,} nodes, {report.pods:,} pods"
     lines = [title, "", measured_on, "", "### Targets", "", *_targets(report)]
     lines += ["", "### Seconds", "", *_seconds(report)]
-    measured = [r for r in report.results if r.case != "collect"]
+    measured = [r for r in report.results if r.case not in cases.WITHOUT_CLUSTER]
     lines += ["", "### CPU seconds of each component", "", *_cpu(measured)]
     lines += ["", "### Peak memory of each component, MiB", "", *_memory(measured)]
     if report.failures:

@@ -262,4 +262,18 @@ TARGETS: Final = (
         limit=1.1,
         unit="x",
     ),
+    Target(
+        case="topology",
+        what="until all are rendered",
+        figures=_each("topology"),
+        limit=5,
+        unit=" s",
+    ),
+    Target(
+        case="blast-radius",
+        what="until all are answered",
+        figures=_each("blast-radius"),
+        limit=1,
+        unit=" s",
+    ),
 )

@@ -5,19 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import yaml
-
 from pytest_knav.errors import BadInput
 from pytest_knav.topology.checks import check_topology
 from pytest_knav.topology.devices import with_dra
 from pytest_knav.topology.dialects import labelled
+from pytest_knav.topology.file_text import dump_topology
 from pytest_knav.topology.lines import Lines
-from pytest_knav.topology.machine_file import (
-    KNOWN_MACHINES,
-    machine_data,
-    machine_names,
-    read_machine,
-)
+from pytest_knav.topology.machine_file import KNOWN_MACHINES, read_machine
 from pytest_knav.topology.model import LEVELS, Level, NodeSpec, Switch, Topology
 from pytest_knav.topology.presets import make_preset
 from pytest_knav.topology.presets.catalogue import PRESETS
@@ -34,6 +28,8 @@ if TYPE_CHECKING:
         TaintFile,
         TopologyFile,
     )
+
+__all__ = ["dump_topology", "json_schema", "load_topology"]
 
 
 def load_topology(path: Path, nodes: int | None = None) -> Topology:
@@ -59,38 +55,11 @@ def load_topology(path: Path, nodes: int | None = None) -> Topology:
     return _Reader(path, lines, _parsed(lines)).topology(nodes)
 
 
-def dump_topology(topology: Topology) -> str:
-    """Return a topology as the text of a file, with every node; without its load."""
-    names = machine_names(topology)
-    data: dict[str, Any] = {"name": topology.name, "source": topology.source}
-    if topology.notes:
-        data["notes"] = list(topology.notes)
-    if topology.dra:
-        data["dra"] = True
-    data["machines"] = {
-        names[machine]: machine_data(machine, names[machine])
-        for machine in topology.machines
-    }
-    data["nodes"] = [_node_data(n, names[n.machine]) for n in topology.nodes]
-    if topology.switches:
-        data["switches"] = [_switch_data(switch) for switch in topology.switches]
-    if topology.nvswitches:
-        data["nvswitches"] = dict(topology.nvswitches)
-    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=88)
-
-
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of topology files, for editors."""
     from pytest_knav.topology.schema import TopologyFile  # noqa: PLC0415 - pydantic
 
     return TopologyFile.model_json_schema()
-
-
-class _Dumper(yaml.CSafeDumper):
-    """YAML without anchors: what is the same twice is written twice."""
-
-    def ignore_aliases(self, _data: object) -> bool:
-        return True
 
 
 def _parsed(lines: Lines) -> TopologyFile:
@@ -261,8 +230,8 @@ class _Reader:
             "labels": tuple(sorted(file.labels.items())),
             "annotations": tuple(sorted(file.annotations.items())),
             "taints": tuple(map(_taint, file.taints)),
-            "capacity": tuple(file.capacity.items()),
-            "allocatable": tuple(file.allocatable.items()),
+            "capacity": tuple((k, str(v)) for k, v in file.capacity.items()),
+            "allocatable": tuple((k, str(v)) for k, v in file.allocatable.items()),
         }
 
     def _machine_named(self, name: str, at: tuple[Any, ...]) -> Machine:
@@ -309,36 +278,3 @@ def _ordered(places: Mapping[Level, str]) -> tuple[tuple[Level, str], ...]:
 
 def _taint(file: TaintFile) -> tuple[str, str, str]:
     return file.key, file.value, file.effect
-
-
-def _node_data(node: NodeSpec, machine: str) -> dict[str, Any]:
-    data: dict[str, Any] = {
-        "name": node.name,
-        "machine": machine,
-        "places": {level.value: name for level, name in node.places},
-        "uplinks": list(node.uplinks),
-        "power_feeds": list(node.power_feeds),
-        "labels": dict(node.labels),
-        "annotations": dict(node.annotations),
-        "taints": [
-            {"key": key, "value": value, "effect": effect}
-            for key, value, effect in node.taints
-        ],
-        "capacity": dict(node.capacity),
-        "allocatable": dict(node.allocatable),
-        "gpu_uuids": list(node.gpu_uuids),
-    }
-    data = {key: value for key, value in data.items() if value not in ([], {})}
-    data["nvlink_domain"] = node.nvlink_domain
-    if node.power_needed != 1:
-        data["power_needed"] = node.power_needed
-    return data
-
-
-def _switch_data(switch: Switch) -> dict[str, Any]:
-    data: dict[str, Any] = {"name": switch.name, "level": switch.level.value}
-    if switch.uplinks:
-        data["uplinks"] = dict(switch.uplinks)
-    if switch.rail is not None:
-        data["rail"] = switch.rail
-    return data

@@ -1,14 +1,12 @@
-"""What hangs on what: components by name, and what is lost when some of them fail."""
+"""What hangs on what, and what is lost when some of it fails."""
 
 from __future__ import annotations
 
-import difflib
-import re
+from collections import Counter
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from pytest_knav.errors import BadInput
+from pytest_knav.topology.components import Component, Components, Kind
 from pytest_knav.topology.model import Level
 
 
@@ -17,44 +15,7 @@ if TYPE_CHECKING:
 
     from pytest_knav.topology.model import NodeSpec, Topology
 
-_PART: Final = re.compile(r"(gpu|nic|numa|pcie|nvswitch)-(\d+)")
-_SHOWN: Final = 3
-
-
-class Kind(StrEnum):
-    """The kinds of component beside places, which are called by their level."""
-
-    SWITCH = "switch"
-    FEED = "power feed"
-    RAIL = "rail"
-    NODE = "node"
-    NUMA = "numa"
-    PCIE = "pcie"
-    NIC = "nic"
-    GPU = "gpu"
-    NVSWITCH = "nvswitch"
-    DOMAIN = "nvlink domain"
-    LINK = "link"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Component:
-    """
-    Something of a topology that can fail.
-
-    Attributes:
-        kind: A `Kind`, or the `Level` of a place.
-        node: The node that it is part of; empty where it is not part of one.
-        index: Its number within the node or the NVLink domain; a rail's number.
-        ends: The two ends of a link.
-
-    """
-
-    kind: Kind | Level
-    name: str
-    node: str = ""
-    index: int = 0
-    ends: tuple[str, str] = ("", "")
+__all__ = ["BlastRadius", "Component", "Failed", "Graph", "Kind"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +30,13 @@ class BlastRadius:
         gpus: Names of GPUs that cannot be used, those of nodes that are down included.
         nics: Names of NICs without a working link, on nodes that run.
         switches: Switches that are down.
-        cut_off: Nodes that run and have no working link to the fabric at all.
+        cut_off: Nodes that run and have no way beyond their leaf switches.
         bandwidth: The share of its fabric bandwidth that a node still has, from 0 to 1,
             for nodes that run and have lost some. A leaf switch that has lost uplinks
             counts by the share of them that is left; what spine switches lose above
             them does not count.
         nvlink: The share of its NVLink bandwidth that a domain still has, where it has
-            lost some.
+            lost NVSwitches or the links of GPUs.
         without_spare: Nodes that run on the last power feeds they can run on.
 
     """
@@ -134,8 +95,8 @@ class Graph:
         for switch in topology.switches:
             for wider, _ in switch.uplinks:
                 self._down_from.setdefault(wider, []).append(switch.name)
-        self._names = self._places_by_name()
-        self._nodes = {node.name for node in topology.nodes}
+        self._components = Components(topology)
+        self.order = {node.name: i for i, node in enumerate(topology.nodes)}
 
     def component(self, name: str) -> Component:
         """
@@ -145,17 +106,11 @@ class Graph:
             BadInput: There is none; with names that are close.
 
         """
-        found = self._whole(name) or self._part(name) or self._link(name)
-        if found is None:
-            raise BadInput(
-                f"no component {name!r} in {self.topology.name}{self._close(name)}"
-            )
-        return found
+        return self._components.named(name)
 
     def components(self, kind: Kind | Level) -> Iterator[Component]:
         """Yield every component of a kind, in order."""
-        for name in self._names_of(kind):
-            yield self.component(name)
+        return self._components.of(kind)
 
     def failed(self, *names: str) -> Failed:
         """Return what has failed itself when these components fail."""
@@ -229,103 +184,6 @@ class Graph:
         for index, leaf in enumerate(node.uplinks):
             if leaf is not None:
                 self.by_leaf.setdefault(leaf, []).append((node.name, index))
-
-    def _places_by_name(self) -> dict[str, Component]:
-        topology = self.topology
-        found: dict[str, Component] = {}
-        # Where names are the same, the narrower and more solid thing is meant.
-        for level in topology.levels:
-            for name in topology.places(level):
-                found[name] = Component(kind=level, name=name)
-        rails = {s.rail for s in topology.switches if s.rail is not None}
-        for rail in sorted(rails):
-            name = f"rail-{rail}"
-            found[name] = Component(kind=Kind.RAIL, name=name, index=rail)
-        for domain in self.by_domain:
-            found[domain] = Component(kind=Kind.DOMAIN, name=domain)
-        for feed in self.by_feed:
-            found[feed] = Component(kind=Kind.FEED, name=feed)
-        for switch in topology.switches:
-            found[switch.name] = Component(kind=Kind.SWITCH, name=switch.name)
-        for node in topology.nodes:
-            found[node.name] = Component(kind=Kind.NODE, name=node.name, node=node.name)
-        return found
-
-    def _whole(self, name: str) -> Component | None:
-        return self._names.get(name)
-
-    def _part(self, name: str) -> Component | None:
-        """Return a part of a node, or an NVSwitch of a domain that spans nodes."""
-        whole, _, part = name.rpartition("/")
-        found = _PART.fullmatch(part)
-        if found is None:
-            return None
-        kind, index = Kind(found[1]), int(found[2])
-        if kind is Kind.NVSWITCH and whole in self.by_domain:
-            known = index < self._nvswitches_of(whole)
-            return Component(kind=kind, name=name, index=index) if known else None
-        owner = self._names.get(whole)
-        if owner is None or owner.kind is not Kind.NODE:
-            return None
-        machine = self.topology.node(whole).machine
-        number = {
-            Kind.GPU: len(machine.gpus),
-            Kind.NIC: len(machine.nics),
-            Kind.NUMA: machine.numa_nodes,
-            Kind.NVSWITCH: machine.nvswitches,
-        }
-        there = (
-            index in machine.pcie_roots if kind is Kind.PCIE else index < number[kind]
-        )
-        return (
-            Component(kind=kind, name=name, node=whole, index=index) if there else None
-        )
-
-    def _link(self, name: str) -> Component | None:
-        inner, _, outer = name.partition("--")
-        end = self._part(inner) or self._whole(inner)
-        if end is None or not outer:
-            return None
-        if end.kind is Kind.NIC:
-            uplinks = self.topology.node(end.node).uplinks
-            there = end.index < len(uplinks) and uplinks[end.index] == outer
-        elif end.kind is Kind.GPU:
-            there = self.topology.node(end.node).nvlink_domain == outer
-        elif end.kind is Kind.SWITCH:
-            uplinks_of = self.topology.switch(inner).uplinks
-            there = outer in {wider for wider, _ in uplinks_of}
-        else:
-            there = False
-        if not there:
-            return None
-        return Component(kind=Kind.LINK, name=name, node=end.node, ends=(inner, outer))
-
-    def _names_of(self, kind: Kind | Level) -> Iterator[str]:
-        topology = self.topology
-        if isinstance(kind, Level):
-            yield from topology.places(kind)
-        elif kind is Kind.LINK:
-            yield from (link.name for link in topology.links())
-        elif kind in {Kind.GPU, Kind.NIC, Kind.NUMA, Kind.PCIE, Kind.NVSWITCH}:
-            for node in topology.nodes:
-                yield from (f"{node.name}/{part}" for part in _parts(node, kind))
-            if kind is Kind.NVSWITCH:
-                for domain, number in topology.nvswitches:
-                    yield from (f"{domain}/nvswitch-{i}" for i in range(number))
-        else:
-            yield from (n for n, found in self._names.items() if found.kind is kind)
-
-    def _close(self, name: str) -> str:
-        whole, slash, part = name.rpartition("/")
-        if slash and whole in self._names and self._names[whole].kind is Kind.NODE:
-            node = self.topology.node(whole)
-            return (
-                f": {whole} has {node.gpus} GPUs, {len(node.machine.nics)} NICs, "
-                f"{node.machine.numa_nodes} NUMA nodes and "
-                f"{node.machine.nvswitches} NVSwitches, but no {part}"
-            )
-        close = difflib.get_close_matches(name, self._names, n=_SHOWN)
-        return f": did you mean {', '.join(close)}?" if close else ""
 
     def _fail(self, component: Component, failed: Failed) -> None:  # noqa: C901 - one branch a kind
         kind, name = component.kind, component.name
@@ -409,7 +267,7 @@ class Graph:
             for node in self._groups[group]:
                 if node.name not in special and node.name not in failed.nodes:
                     left[node.name] = self._share(node, shares, failed)
-        for name in special & self._nodes - failed.nodes:
+        for name in (special - failed.nodes) & self.order.keys():
             left[name] = self._share(self.topology.node(name), shares, failed)
         return {name: share for name, share in left.items() if share < 1}
 
@@ -441,26 +299,12 @@ class Graph:
 
     def _nvlink(self, failed: Failed) -> dict[str, float]:
         left = dict.fromkeys(failed.domains, 0.0)
-        for domain, lost in failed.nvswitches.items():
-            number = self._nvswitches_of(domain)
-            if domain not in left and number:
-                left[domain] = 1 - len(lost) / number
+        unlinked = Counter(
+            domain for ends in failed.links for domain in ends & self.by_domain.keys()
+        )
+        for domain in {*failed.nvswitches, *unlinked} - left.keys():
+            nvswitches = self._components.nvswitches_of(domain)
+            gpus = sum(self.topology.node(n).gpus for n in self.by_domain[domain])
+            lost = len(failed.nvswitches.get(domain, ())) / (nvswitches or 1)
+            left[domain] = (1 - lost) * (1 - unlinked[domain] / gpus)
         return left
-
-    def _nvswitches_of(self, domain: str) -> int:
-        spanning = dict(self.topology.nvswitches)
-        if domain in spanning:
-            return spanning[domain]
-        return self.topology.node(self.by_domain[domain][0]).machine.nvswitches
-
-
-def _parts(node: NodeSpec, kind: Kind) -> Iterator[str]:
-    machine = node.machine
-    numbers = {
-        Kind.GPU: range(len(machine.gpus)),
-        Kind.NIC: range(len(machine.nics)),
-        Kind.NUMA: range(machine.numa_nodes),
-        Kind.PCIE: machine.pcie_roots,
-        Kind.NVSWITCH: range(machine.nvswitches),
-    }
-    return (f"{kind.value}-{number}" for number in numbers[kind])

@@ -57,7 +57,27 @@ def read_machine(name: str, file: MachineFile, fail: Fail) -> Machine:
         base["gpu"] = _gpu(file.gpu, (*at, "gpu"), fail)
     if base.get("gpus") and base.get("gpu") is None:
         fail((*at, "gpu"), "it has GPUs: say of which kind")
-    return Machine(**base)
+    machine = Machine(**base)
+    _check_slots(machine, at, fail)
+    return machine
+
+
+def _check_slots(machine: Machine, at: tuple[Any, ...], fail: Fail) -> None:
+    """Every slot is in a NUMA node that is there, next to a NIC that is there."""
+    places = [("gpus", i, gpu.numa) for i, gpu in enumerate(machine.gpus)]
+    places += [("nics", i, nic.numa) for i, nic in enumerate(machine.nics)]
+    for kind, index, numa in places:
+        if numa >= machine.numa_nodes:
+            fail(
+                (*at, kind, index, "numa"),
+                f"NUMA node {numa}, and numa_nodes is {machine.numa_nodes}",
+            )
+    for index, gpu in enumerate(machine.gpus):
+        if gpu.nic is not None and gpu.nic >= len(machine.nics):
+            fail(
+                (*at, "gpus", index, "nic"),
+                f"NIC {gpu.nic}, and there are {len(machine.nics)}",
+            )
 
 
 def machine_names(topology: Topology) -> dict[Machine, str]:

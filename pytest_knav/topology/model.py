@@ -406,8 +406,10 @@ class Topology:
         among: Iterable[str] | None = None,
         without: Sequence[str] = (),
     ) -> tuple[str, ...]:
-        """Return the nodes that lie closest together; see `Routes.best_nodes`."""
-        return self.routes.best_nodes(count, among, without)
+        """Return the nodes that lie closest together; see `placement.best_nodes`."""
+        from pytest_knav.topology import placement  # noqa: PLC0415 - it imports this
+
+        return placement.best_nodes(self.graph, count, among, without)
 
     @cached_property
     def fingerprint(self) -> str:

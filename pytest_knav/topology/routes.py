@@ -1,7 +1,8 @@
-"""Ways through the fabric: distance, connection, and the best nodes for a gang."""
+"""Ways through the fabric: how far apart, and how well connected."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -11,10 +12,10 @@ from pytest_knav.topology.graph import Kind
 
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from pytest_knav.topology.graph import Component, Failed, Graph
-    from pytest_knav.topology.model import Level, NodeSpec
+    from pytest_knav.topology.model import NodeSpec
 
 
 class Meets(IntEnum):
@@ -138,43 +139,11 @@ class Routes:
         connected = len(alive) == len(specs) and len(parts) <= 1
         fraction = 0.0
         if connected:
+            load = _Load(specs)
             fraction = min(
-                (self._fraction(node, specs, failed) for node in specs), default=1.0
+                (self._fraction(node, load, failed) for node in specs), default=1.0
             )
         return Fabric(connected=connected, fraction=fraction, parts=parts)
-
-    def best_nodes(
-        self,
-        count: int,
-        among: Iterable[str] | None = None,
-        without: Sequence[str] = (),
-    ) -> tuple[str, ...]:
-        """
-        Return the nodes that lie closest together.
-
-        The narrowest place that has enough of them, there as few narrower places as
-        can be, and among equals the one that they fill best, so that larger gangs
-        find room elsewhere.
-
-        Args:
-            count: How many.
-            among: The names to choose from; by default all.
-            without: Components that are down; what they take with them is no choice.
-
-        Raises:
-            BadInput: There are not so many.
-
-        """
-        names = among if among is not None else (n.name for n in self._topology.nodes)
-        lost = self._graph.blast_radius(*without).lost_nodes
-        chosen = dict.fromkeys(names)
-        left = [self._spec(name) for name in chosen if name not in lost]
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise BadInput(f"best_nodes({count!r}): give a whole number from 1")
-        if count > len(left):
-            raise BadInput(f"best_nodes({count}): there are {len(left)} to choose from")
-        place = self._narrowest(left, count)
-        return tuple(sorted(n.name for n in self._fill(place, count)))
 
     def _spec(self, name: str) -> NodeSpec:
         component = self._graph.component(name)
@@ -239,64 +208,43 @@ class Routes:
             parts.setdefault(joined.root(node.name), []).append(node.name)
         return tuple(sorted(map(tuple, parts.values()), key=lambda p: (-len(p), p)))
 
-    def _fraction(
-        self,
-        node: NodeSpec,
-        specs: Sequence[NodeSpec],
-        failed: Failed,
-    ) -> float:
+    def _fraction(self, node: NodeSpec, load: _Load, failed: Failed) -> float:
         whole = left = 0.0
         for index, nic in enumerate(node.machine.nics):
             leaf = node.uplinks[index] if index < len(node.uplinks) else None
             if leaf is None:
                 continue
-            local = all(leaf in other.uplinks for other in specs)
-            whole += nic.gbps * (1.0 if local else self._room(leaf, specs, 1.0))
+            whole += nic.gbps * self._room(leaf, load, 1.0)
             if self._graph.nic_works(node, index, failed):
                 share = self._graph.links_of(leaf, failed)
-                left += nic.gbps * (1.0 if local else self._room(leaf, specs, share))
+                left += nic.gbps * self._room(leaf, load, share)
         return min(1.0, left / whole) if whole else 1.0
 
-    def _room(self, leaf: str, specs: Sequence[NodeSpec], share: float) -> float:
-        """Return how much of what the nodes can send the leaf's uplinks can take."""
-        demand = sum(
-            node.machine.nics[index].gbps
-            for node in specs
-            for index, name in enumerate(node.uplinks)
-            if name == leaf
-        )
+    def _room(self, leaf: str, load: _Load, share: float) -> float:
+        """Return how much of what nodes send through a leaf its uplinks can take."""
+        if load.is_local(leaf):
+            return 1.0
         uplinks = sum(gbps for _, gbps in self._topology.switch(leaf).uplinks)
-        return min(1.0, uplinks * share / demand) if demand else 1.0
+        return min(1.0, uplinks * share / load.gbps[leaf])
 
-    def _narrowest(self, nodes: Sequence[NodeSpec], count: int) -> list[NodeSpec]:
-        for level in reversed(self._topology.levels):
-            enough = [g for g in _groups(nodes, level).values() if len(g) >= count]
-            if enough:
-                return min(enough, key=lambda g: (self._spread(g, count), len(g)))
-        return list(nodes)
 
-    def _spread(self, nodes: Sequence[NodeSpec], count: int) -> tuple[int, ...]:
-        """Return over how many places of each level a choice would lie."""
-        chosen = self._fill(nodes, count)
-        return tuple(len(_groups(chosen, level)) for level in self._topology.levels)
+class _Load:
+    """What some nodes can send to each leaf switch, all of them together."""
 
-    def _fill(
-        self, nodes: Sequence[NodeSpec], count: int, at: int = 0
-    ) -> list[NodeSpec]:
-        """Return a number of nodes out of as few narrower places as can be."""
-        levels = self._topology.levels
-        if count >= len(nodes) or at >= len(levels):
-            return list(nodes[:count])
-        groups = sorted(_groups(nodes, levels[at]).values(), key=len, reverse=True)
-        chosen: list[NodeSpec] = []
-        while len(chosen) < count:
-            missing = count - len(chosen)
-            # Of those that take the whole rest, the one that it fills best.
-            fits = [group for group in groups if len(group) >= missing]
-            group = fits[-1] if fits else groups[0]
-            groups.remove(group)
-            chosen += self._fill(group, min(missing, len(group)), at + 1)
-        return chosen
+    def __init__(self, nodes: Sequence[NodeSpec]) -> None:
+        self.gbps: Counter[str] = Counter()
+        self._nodes: Counter[str] = Counter()
+        self._all = len(nodes)
+        for node in nodes:
+            linked = list(zip(node.uplinks, node.machine.nics, strict=False))
+            for leaf, nic in linked:
+                if leaf is not None:
+                    self.gbps[leaf] += nic.gbps
+            self._nodes.update({leaf for leaf, _ in linked if leaf is not None})
+
+    def is_local(self, leaf: str) -> bool:
+        """Return whether all of the nodes hang on a leaf switch."""
+        return self._nodes[leaf] == self._all
 
 
 class _Joined:
@@ -316,14 +264,6 @@ class _Joined:
     def join(self, a: str, b: str) -> None:
         """Let two names hang together."""
         self._above[self.root(a)] = self.root(b)
-
-
-def _groups(nodes: Sequence[NodeSpec], level: Level) -> Mapping[str, list[NodeSpec]]:
-    groups: dict[str, list[NodeSpec]] = {}
-    for node in nodes:
-        # A node without a place at a level is a place of its own.
-        groups.setdefault(node.place(level) or f"node {node.name}", []).append(node)
-    return groups
 
 
 def _inside(node: NodeSpec, a: Component, b: Component) -> Meets:

@@ -15,16 +15,25 @@ from pytest_knav.topology.model import Level
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
-# RFC 1123 subdomain: what Kubernetes takes as the name of a node.
-NodeName = Annotated[
-    str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)
+# What Kubernetes takes: apimachinery/pkg/util/validation. The name of a node is an RFC
+# 1123 subdomain, a key of a label has one before its slash.
+_DNS = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+_WORD = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+NodeName = Annotated[str, Field(pattern=f"^{_DNS}$", max_length=253)]
+Key = Annotated[str, Field(pattern=f"^({_DNS}/)?{_WORD}$")]
+Value = Annotated[str, Field(pattern=f"^({_WORD})?$")]
+# Resources in amounts, never negative; an empty one takes a resource away.
+Quantity = Annotated[
+    str,
+    Field(pattern=r"^([0-9]+(\.[0-9]*)?([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]+)?)?$"),
 ]
 # What Kubernetes takes as a label's value; names of places become such.
 PlaceName = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", max_length=63)
 ]
 Places = dict[Level, PlaceName]
-Texts = dict[str, str]
+Labels = dict[Key, Value]
+Amounts = dict[Key, Count | Quantity]
 
 
 class _Strict(BaseModel):
@@ -76,14 +85,14 @@ class MachineFile(_Strict):
     numa_nodes: Positive | None = None
     nvswitches: Count | None = None
     mig: dict[str, Positive] | None = None
-    labels: Texts | None = None
+    labels: Labels | None = None
 
 
 class TaintFile(_Strict):
     """A taint of a node."""
 
-    key: str
-    value: str = ""
+    key: Key
+    value: Value = ""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] = "NoSchedule"
 
 
@@ -93,11 +102,11 @@ class _Shared(_Strict):
     uplinks: str | list[str | None] | None = None
     power_feeds: list[str] = []
     power_needed: Positive = 1
-    labels: Texts = {}
-    annotations: Texts = {}
+    labels: Labels = {}
+    annotations: dict[str, str] = {}
     taints: list[TaintFile] = []
-    capacity: Texts = {}
-    allocatable: Texts = {}
+    capacity: Amounts = {}
+    allocatable: Amounts = {}
 
 
 class NodeFile(_Shared):
@@ -137,7 +146,7 @@ class TopologyFile(_Strict):
     pools: list[PoolFile] = []
     switches: list[SwitchFile] = []
     nvswitches: dict[str, Positive] = {}
-    labels: Texts = {}
+    labels: Labels = {}
     taints: list[TaintFile] = []
     dialects: list[str | dict[Level, str]] | None = None
     dra: bool = False

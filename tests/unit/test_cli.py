@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
@@ -127,7 +128,10 @@ class TestClusterUpRefuses:
     @pytest.mark.parametrize(
         ("arguments", "says"),
         [
-            (["--topology", "dgx"], "topology 'dgx' is unknown: use one of dgx-h100"),
+            (
+                ["--topology", "dgx"],
+                "topology 'dgx' is unknown: use one of cpu, dgx-a100",
+            ),
             (["--nodes", "0"], "nodes=0 is out of range: use 1 to 20000"),
             (["--nodes", "20001"], "nodes=20001 is out of range"),
             (["--nodes", "many"], "'many' is not a whole number"),
@@ -431,7 +435,7 @@ def test_topology_show_takes_a_size(knav: Knav) -> None:
     said = knav("topology", "show", "dgx-h100", "--nodes", "6")
 
     assert said.out.startswith("dgx-h100: 6 nodes in 2 racks, 48 GPUs\n")
-    assert "rack-001: dgx-h100-0004 to dgx-h100-0005 (2)" in said.out
+    assert "└─ rack-001: 2 nodes, 16 GPUs" in said.out
 
 
 def test_topology_list_shows_the_preset(knav: Knav) -> None:
@@ -439,6 +443,14 @@ def test_topology_list_shows_the_preset(knav: Knav) -> None:
     rows = [line.split() for line in knav("topology", "list").out.splitlines()]
 
     assert ["dgx-h100", "32", "8", "256"] in [row[:4] for row in rows]
+
+
+def test_topology_schema_is_json(knav: Knav) -> None:
+    """With the fields of a file, and no others."""
+    schema = json.loads(knav("topology", "schema").out)
+
+    assert {"preset", "pools", "nodes"} <= set(schema["properties"])
+    assert schema["additionalProperties"] is False
 
 
 def test_faults_list_and_show(knav: Knav) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,10 +18,10 @@ from pytest_knav.topology.file import dump_topology, json_schema, load_topology
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from pytest_knav.topology import Topology
 
+ROOT = Path(__file__).parent.parent.parent
 POOLS = """\
 name: mine
 machines:
@@ -51,6 +53,12 @@ nodes:
     machine: hgx-h100
     places: {leaf: l1, rack: r2}
 """
+
+EXAMPLES = re.findall(
+    r"```(yaml|python)\n(.*?)```",
+    (ROOT / "docs" / "explanation" / "topologies.md").read_text(),
+    re.DOTALL,
+)
 
 
 @pytest.fixture
@@ -149,6 +157,13 @@ def test_pools_of_machines(load: Any) -> None:
     assert made.nodes[0].place(Level.LEAF) == "l1"
 
 
+def test_amounts_may_be_numbers(load: Any) -> None:
+    """As in Kubernetes; in the Node object they are texts."""
+    made = load(NODES.replace("name: b", "name: b\n    capacity: {example.com/w: 3}"))
+
+    assert made.node("b").capacity == (("example.com/w", "3"),)
+
+
 def test_nodes_one_by_one(load: Any) -> None:
     """With the UUIDs of their GPUs, where they are known."""
     made = load(NODES)
@@ -184,6 +199,16 @@ def test_nodes_one_by_one(load: Any) -> None:
         ("name: mine", "name: mine\npreset: cpu", "pools: a preset brings its own"),
         ("name: mine", "name: mine\nload: no.yaml", "load: "),
         ("name: mine", "name: mine\ndialects: [klingon]", "line 2: dialects: "),
+        ("name: mine", "name: mine\nlabels: {a: b c}", "line 2: labels.a: string"),
+        ("name: mine", "name: mine\nlabels: {A.B/c: d}", "line 2: labels"),
+        ("name: web", "name: a..b", "line 14: pools[1].name: string should match"),
+        ("count: 3", "count: 3, capacity: {cpu: -3}", "pools[1].capacity.cpu: "),
+        ("nics: 1}", "nics: [{numa: 1}]}", "small.nics[0].numa: NUMA node 1, and numa"),
+        (
+            "nics: 1}",
+            "nics: 1, gpu: NVIDIA-GB200, gpus: [{nic: 1}]}",
+            "line 6: machines.small.gpus[0].nic: NIC 1, and there are 1",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(load: Any, old: str, new: str, shown: str) -> None:
@@ -258,3 +283,14 @@ def test_editors_have_a_schema() -> None:
 
     assert {"name", "preset", "pools", "nodes", "machines"} <= set(schema["properties"])
     assert schema["additionalProperties"] is False
+
+
+@pytest.mark.parametrize(("language", "text"), EXAMPLES)
+def test_the_examples_of_the_page_are_right(
+    language: str, text: str, load: Any
+) -> None:
+    """Files are read, and what the code says holds."""
+    if language == "yaml":
+        assert load(text).nodes
+    else:
+        exec(text, {})  # noqa: S102 - our own page

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_knav.errors import BadInput
-from pytest_knav.topology import PRESETS, Topology, make_topology
+from pytest_knav.topology import PRESETS, Topology, make_topology, placement
 from pytest_knav.topology.graph import Kind
 from pytest_knav.topology.model import Level
 from pytest_knav.topology.routes import Distance, Meets
 
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 H100 = make_topology("dgx-h100", 36)
 NVL72 = make_topology("gb200-nvl72", 40)
@@ -27,6 +32,28 @@ def everything(topology: Topology) -> list[str]:
     """Return the name of every component."""
     kinds = [*Kind, *topology.levels]
     return [c.name for kind in kinds for c in topology.graph.components(kind)]
+
+
+def uneven(sizes: list[list[int]]) -> Topology:
+    """Return a tree: for each spine group, the numbers of nodes of its leaves."""
+    nodes = [
+        replace(
+            TREE.nodes[0],
+            name=f"s{spine}l{leaf}n{number}",
+            places=((Level.SPINE, f"s{spine}"), (Level.LEAF, f"s{spine}l{leaf}")),
+            uplinks=(),
+        )
+        for spine, leaves in enumerate(sizes)
+        for leaf, size in enumerate(leaves)
+        for number in range(size)
+    ]
+    return Topology(name="uneven", source="a test", nodes=tuple(nodes))
+
+
+def spread(topology: Topology, nodes: Iterable[str]) -> tuple[int, ...]:
+    """Return over how many places of each level nodes lie, the widest first."""
+    specs = [topology.node(name) for name in nodes]
+    return tuple(len({n.place(level) for n in specs}) for level in topology.levels)
 
 
 NAMES = everything(H100)
@@ -164,6 +191,9 @@ class TestBlastRadius:
             "nvl-000": pytest.approx(17 / 18)
         }
         assert NVL72.blast_radius("nvl-001").nvlink["nvl-001"] == 0
+        assert H100.blast_radius(f"{N3}/gpu-1--{N3}/nvlink").nvlink == {
+            f"{N3}/nvlink": 7 / 8
+        }
 
     @given(st.sets(st.sampled_from(NAMES), min_size=1, max_size=5), st.data())
     def test_more_failures_lose_no_less(self, names: set[str], data: Any) -> None:
@@ -257,11 +287,12 @@ class TestFabric:
         assert H100.fabric(nodes, without).fraction == pytest.approx(fraction)
 
     def test_uplinks_count_where_they_are_needed(self) -> None:
-        """Within a unit a spine switch is not missed; across two it is."""
-        within = [f"dgx-h100-000{i}" for i in range(8)]
+        """Within a unit a spine switch is not missed, nor by few nodes across two."""
         across = [n.name for n in H100.nodes]
+        within, few = across[:32], [*across[:4], *across[32:]]
 
         assert H100.fabric(within, ["spine-00-00"]).fraction == 1.0
+        assert H100.fabric(few, ["spine-00-00"]).fraction == 1.0
         assert H100.fabric(across, ["spine-00-00"]).fraction == pytest.approx(7 / 8)
 
     def test_nodes_that_are_cut_off_are_a_part_of_their_own(self) -> None:
@@ -272,7 +303,7 @@ class TestFabric:
 
         assert not fabric.connected
         assert fabric.fraction == 0
-        assert [len(part) for part in fabric.parts] == [6, 3, 3]
+        assert [len(part) for part in fabric.parts] == [8, 2, 2]
 
     def test_a_node_that_is_down_is_in_no_part(self) -> None:
         """The others are still connected with each other."""
@@ -286,19 +317,19 @@ class TestBestNodes:
     """Where a gang lies closest together."""
 
     def test_three_of_twelve_with_five_busy(self) -> None:
-        """Two under one leaf and one beside it, not three of three leaves."""
-        busy = {"n1", "n4", "n5", "n8", "n12"}
+        """Knavigator's example, and what its README says is best."""
+        busy = {"n1", "n3", "n6", "n11", "n12"}
         free = [n.name for n in TREE.nodes if n.name not in busy]
 
-        assert TREE.best_nodes(3, among=free) == ("n2", "n3", "n6")
+        assert TREE.best_nodes(3, among=free) == ("n5", "n7", "n8")
 
     @pytest.mark.parametrize(
         ("count", "among", "best"),
         [
-            (3, "n1 n2 n3 n4 n5 n6", "n1 n2 n3"),
-            (2, "n1 n2 n3 n7 n8", "n7 n8"),
-            (4, "n1 n2 n3 n4 n7 n8 n9 n10 n11", "n1 n2 n3 n4"),
-            (5, "n1 n2 n3 n7 n8 n9 n10 n11", "n10 n11 n7 n8 n9"),
+            (2, "n1 n3 n5 n6", "n5 n6"),
+            (3, "n1 n2 n3 n4 n5 n6 n7", "n5 n6 n7"),
+            (4, "n1 n3 n4 n5 n6 n7 n8", "n5 n6 n7 n8"),
+            (5, "n1 n2 n3 n4 n5 n9 n10 n11 n12", "n1 n2 n3 n4 n5"),
         ],
     )
     def test_the_narrowest_place_and_the_tightest_fit(
@@ -317,7 +348,7 @@ class TestBestNodes:
         """Nor what is cut off."""
         best = TREE.best_nodes(3, without=["n1", "sw12", "sw13"])
 
-        assert best == ("n10", "n11", "n12")
+        assert best == ("n9", "n10", "n11")
 
     @given(
         st.sets(st.sampled_from([n.name for n in H100.nodes]), min_size=1), st.data()
@@ -333,6 +364,47 @@ class TestBestNodes:
         for places in map(H100.places, H100.levels):
             if any(len(among & set(nodes)) >= count for nodes in places.values()):
                 assert any(set(best) <= set(nodes) for nodes in places.values())
+
+    @given(
+        st.lists(
+            st.lists(st.integers(min_value=1, max_value=3), min_size=1, max_size=2),
+            min_size=1,
+            max_size=4,
+        ),
+        st.data(),
+    )
+    def test_no_choice_is_better(self, sizes: list[list[int]], data: Any) -> None:
+        """Fewest spine groups, then fewest leaves, out of trees of any shape."""
+        tree = uneven(sizes)
+        names = [node.name for node in tree.nodes]
+        count = data.draw(st.integers(min_value=1, max_value=min(5, len(names))))
+
+        best = tree.best_nodes(count)
+
+        every = itertools.combinations(names, count)
+        assert spread(tree, best) == min(spread(tree, nodes) for nodes in every)
+
+    def test_few_wide_places_before_few_narrow_ones(self) -> None:
+        """Two spine groups of six leaves, not three of three."""
+        tree = uneven([[1, 1, 1], [2], [2], [2], [1, 1, 1]])
+
+        assert spread(tree, tree.best_nodes(6)) == (2, 6)
+
+    def test_where_there_are_too_many_to_weigh_each(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Few places are still few, and a place that has enough is still found."""
+        monkeypatch.setattr(placement, "EXACT", 0)
+
+        five, three = TREE.best_nodes(5), TREE.best_nodes(3)
+
+        assert spread(TREE, five) == (1, 2, 3)
+        assert spread(TREE, three) == (1, 1, 2)
+
+    def test_what_is_no_node_is_refused(self) -> None:
+        """The message says what it is."""
+        with pytest.raises(BadInput, match="sw11 is a switch: give nodes"):
+            TREE.best_nodes(1, among=["sw11"])
 
     @pytest.mark.parametrize("count", [0, 13, True])
     def test_a_number_that_cannot_be_is_refused(self, count: int) -> None:

@@ -1,11 +1,21 @@
 """
 The presets, each with its source.
 
-SuperPODs: NVIDIA DGX SuperPOD reference architectures. DGX H100: 32 systems in a
-scalable unit, four in a rack, one leaf switch a rail, 4, 8, 16 and 16 spine switches
-for one to four units; more units need core switches. DGX A100: 20 systems in a unit.
-GB200: eight NVL72 racks in a unit. Where the architectures leave a size open (cores of
-very large ones, spines of an A100's), the number that blocks nothing is taken.
+- DGX H100: NVIDIA DGX SuperPOD reference architecture, DGX H100 (RA-11333-001): 32
+  systems in a scalable unit, four in a rack, one leaf switch a rail; 4, 8, 16 and 16
+  spine switches for one to four units. Larger ones as in the table of the edition for
+  DGX B200, whose fabric is the same (`reference-architecture-scalable-infrastructure-
+  b200`, "DGX SuperPOD Architecture"): 32 spine switches for eight units; 128 and 64
+  core switches for 16, 256 and 128 for 32, 512 and 256 for 64. The published systems
+  have one node less than their units hold, for the fabric manager; these have all.
+- DGX A100: NVIDIA DGX SuperPOD reference architecture, DGX A100 (RA-09950-001): 20
+  systems in a unit, one leaf switch a rail, switches of 40 ports.
+- GB200 NVL72: NVIDIA DGX SuperPOD reference architecture, DGX GB200 ("Network
+  Fabrics"): a rack has 18 compute trays and nine NVLink switch trays with two
+  NVSwitches each, eight racks are a unit.
+- MI300X: AMD Instinct MI3XX Reference Design: a NIC for each GPU, NICs of a rank on
+  the same leaf switch.
+- tree-12: NVIDIA Knavigator, `resources/benchmarks/nwtopo`.
 """
 
 from __future__ import annotations
@@ -13,7 +23,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from pytest_knav.topology.machine import Machine
+from pytest_knav.topology.machine import Machine, NicSlot
 from pytest_knav.topology.model import Level, NodeSpec, Switch, Topology
 from pytest_knav.topology.presets import gpus
 from pytest_knav.topology.presets.fabrics import RailOptimised, TopOfRack
@@ -24,79 +34,89 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _H100_PODS: Final = RailOptimised(
-    unit=32, rack=4, group=4, spines={1: 4, 2: 8, 3: 16, 4: 16}, cores=16
+    unit=32,
+    rack=4,
+    spines={1: 4, 2: 8, 3: 16, 4: 16, 8: 32},
+    pod=4,
+    pod_spines=32,
+    ports=64,
 )
 _A100_PODS: Final = RailOptimised(
-    unit=20, rack=4, group=4, spines={1: 4, 2: 8, 3: 16, 4: 16}, cores=16
+    unit=20,
+    rack=4,
+    spines={1: 4, 2: 10, 5: 20},
+    pod=2,
+    pod_spines=20,
+    ports=40,
+    notes=("spine and core switches: as many switches of 40 ports as block nothing",),
 )
 _GB200_PODS: Final = RailOptimised(
     unit=144,
     rack=18,
-    group=4,
     spines={1: 18, 2: 36, 3: 54, 4: 72},
-    cores=72,
+    pod=1,
+    pod_spines=18,
+    ports=64,
     scale_up=18,
     nvswitches=18,
+    notes=(
+        "compute fabric: one leaf switch a rail in a unit; others so that none blocks",
+    ),
 )
-_MI300X_PODS: Final = RailOptimised(
-    unit=32, rack=4, group=4, spines={1: 4, 2: 8, 3: 16, 4: 16}, cores=16
+_MI300X_PODS: Final = replace(
+    _H100_PODS, notes=("sizes of units and pods: as in a SuperPOD of DGX H100",)
 )
 _GPU_RACKS: Final = TopOfRack(rack=4, group=16, spines=8)
 _CPU_RACKS: Final = TopOfRack(rack=20, group=8, spines=4, oversubscribed=3)
 
-_LEAVES, _NODES_PER_LEAF = 4, 3
-_TREE_NODE: Final = Machine(
+_TREE_SOURCE: Final = "NVIDIA Knavigator, resources/benchmarks/nwtopo"
+_NODES_PER_LEAF, _LEAVES_PER_SPINE = 2, 2
+# Knavigator's nodes are of type dgxa100.80g; one NIC is enough for a tree.
+_TREE_NODE: Final = replace(
+    gpus.DGX_A100,
     name="tree-12",
-    cpus=64,
-    memory_gib=512,
-    gpu=gpus.H100,
-    gpus=gpus.DGX_H100.gpus,
-    nics=gpus.HGX_H100.nics[:1],
-    numa_nodes=2,
+    gpus=tuple(replace(slot, nic=0) for slot in gpus.DGX_A100.gpus),
+    nics=(NicSlot(gbps=200),),
 )
 
 
 def _tree(count: int) -> Topology:
-    """Return a tree of switches: two to four ways at each level, three nodes a leaf."""
+    """Return a tree of switches: two nodes a leaf, two leaves a spine, one core."""
     leaves = -(-count // _NODES_PER_LEAF)
-    spines = -(-leaves // 2)
-    nodes = []
-    for number in range(count):
-        leaf = number // _NODES_PER_LEAF
-        nodes.append(
-            NodeSpec(
-                name=f"n{number + 1}",
-                machine=_TREE_NODE,
-                places=(
-                    (Level.CORE, "sw31"),
-                    (Level.SPINE, f"sw2{leaf // 2 + 1}"),
-                    (Level.LEAF, f"sw1{leaf + 1}"),
-                ),
-                uplinks=(f"sw1{leaf + 1}",),
-            )
-        )
+    spines = -(-leaves // _LEAVES_PER_SPINE)
     gbps = _NODES_PER_LEAF * _TREE_NODE.fabric_gbps
+    low = [
+        Switch(
+            name=f"sw1{i + 1}",
+            level=Level.LEAF,
+            uplinks=((f"sw2{i // _LEAVES_PER_SPINE + 1}", gbps),),
+        )
+        for i in range(leaves)
+    ]
+    up = (("sw31", _LEAVES_PER_SPINE * gbps),)
+    high = [
+        Switch(name=f"sw2{i + 1}", level=Level.SPINE, uplinks=up) for i in range(spines)
+    ]
     return Topology(
         name="tree-12",
-        source="Knavigator, example of network-topology-aware scheduling",
-        nodes=tuple(nodes),
-        switches=(
-            *(
-                Switch(
-                    name=f"sw1{i + 1}",
-                    level=Level.LEAF,
-                    uplinks=((f"sw2{i // 2 + 1}", gbps),),
-                )
-                for i in range(leaves)
-            ),
-            *(
-                Switch(
-                    name=f"sw2{i + 1}", level=Level.SPINE, uplinks=(("sw31", 2 * gbps),)
-                )
-                for i in range(spines)
-            ),
-            Switch(name="sw31", level=Level.CORE),
+        source=_TREE_SOURCE,
+        nodes=tuple(_tree_node(i) for i in range(count)),
+        switches=(*low, *high, Switch(name="sw31", level=Level.CORE)),
+    )
+
+
+def _tree_node(number: int) -> NodeSpec:
+    leaf = number // _NODES_PER_LEAF
+    name = f"sw1{leaf + 1}"
+    return NodeSpec(
+        name=f"n{number + 1}",
+        machine=_TREE_NODE,
+        places=(
+            (Level.CORE, "sw31"),
+            (Level.SPINE, f"sw2{leaf // _LEAVES_PER_SPINE + 1}"),
+            (Level.LEAF, name),
         ),
+        uplinks=(name,),
     )
 
 
@@ -115,6 +135,7 @@ def _mixed(count: int) -> Topology:
         source="dgx-h100, dgx-a100 and cpu, each with a fabric of its own",
         nodes=tuple(node for part in made for node in part.nodes),
         switches=tuple(switch for part in made for switch in part.switches),
+        notes=tuple(f"{part.name}: {note}" for part in made for note in part.notes),
     )
 
 
@@ -167,21 +188,22 @@ PRESETS: Final[dict[str, Preset]] = {
     for preset in (
         _preset(
             "DGX H100 SuperPOD: 8 GPUs a node, 8 rails of 400 Gbit/s",
-            "NVIDIA DGX SuperPOD reference architecture, DGX H100",
+            "NVIDIA DGX SuperPOD reference architecture, DGX H100 (RA-11333-001)",
             32,
             gpus.DGX_H100,
             _H100_PODS,
         ),
         _preset(
             "DGX A100 SuperPOD: 8 GPUs a node, 8 rails of 200 Gbit/s",
-            "NVIDIA DGX SuperPOD reference architecture, DGX A100",
+            "NVIDIA DGX SuperPOD reference architecture, DGX A100 (RA-09950-001)",
             20,
             gpus.DGX_A100,
             _A100_PODS,
         ),
         _preset(
             "DGX A100 SuperPOD, each GPU cut into seven MIG devices",
-            "NVIDIA DGX SuperPOD reference architecture, DGX A100; MIG user guide",
+            "NVIDIA DGX SuperPOD reference architecture, DGX A100 (RA-09950-001); "
+            "NVIDIA MIG user guide",
             20,
             gpus.DGX_A100_MIG,
             _A100_PODS,
@@ -195,14 +217,14 @@ PRESETS: Final[dict[str, Preset]] = {
         ),
         _preset(
             "GB200 NVL72: racks of 18 compute trays, 72 GPUs in one NVLink domain",
-            "NVIDIA GB200 NVL72; DGX SuperPOD reference architecture, DGX GB200",
+            "NVIDIA DGX SuperPOD reference architecture, DGX GB200",
             36,
             gpus.GB200_TRAY,
             _GB200_PODS,
         ),
         _preset(
             "MI300X servers: 8 GPUs a node, 8 rails of 400 Gbit/s",
-            "AMD Instinct MI300X platform; rails as in AMD's cluster reference design",
+            "AMD Instinct MI300X platform; AMD Instinct MI3XX Reference Design, rails",
             32,
             gpus.MI300X_SERVER,
             _MI300X_PODS,
@@ -223,9 +245,9 @@ PRESETS: Final[dict[str, Preset]] = {
         ),
         Preset(
             name="tree-12",
-            title="twelve nodes under a tree of switches, three to a leaf",
-            source="Knavigator, example of network-topology-aware scheduling",
-            default_nodes=_LEAVES * _NODES_PER_LEAF,
+            title="twelve nodes under a tree of switches, two to a leaf",
+            source=_TREE_SOURCE,
+            default_nodes=12,
             make=_tree,
         ),
     )

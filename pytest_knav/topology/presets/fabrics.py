@@ -21,44 +21,58 @@ class RailOptimised:
     """
     Scalable units of nodes in which each rail has a leaf switch of its own.
 
+    Up to a number of units every leaf switch reaches every spine switch. More units
+    stand in pods with spine switches of their own, and core switches join those: the
+    spine switches of an index, one in each pod, share a plane of core switches.
+
     Attributes:
         unit: Nodes of a scalable unit.
         rack: Nodes of a rack.
-        group: Scalable units that share spine switches; where there are more, core
-            switches join the groups.
-        spines: Spine switches of a group, by how many units it has.
-        cores: Core switches, where there is more than one group.
+        spines: Spine switches without cores, by the number of units they suffice for.
+        pod: Scalable units of a pod, where there are cores.
+        pod_spines: Spine switches of a pod.
+        ports: Ports of a switch, of which the number of core switches follows.
         scale_up: How many nodes share an NVLink domain; 1 for those within a machine.
         nvswitches: NVSwitches of such a domain, where it spans nodes.
+        notes: What is assumed where the source says nothing.
 
     """
 
     unit: int
     rack: int
-    group: int
     spines: Mapping[int, int]
-    cores: int
+    pod: int
+    pod_spines: int
+    ports: int
     scale_up: int = 1
     nvswitches: int = 0
+    notes: tuple[str, ...] = ()
 
     def make(self, machine: Machine, count: int, source: str) -> Topology:
         """Return the topology of a number of nodes."""
         domains = sorted({self._domain(machine, i) for i in range(count)} - {""})
         spanning = domains if self.nvswitches else []
+        units = -(-count // self.unit)
         return Topology(
             name=machine.name,
             source=source,
-            nodes=tuple(self._node(machine, i) for i in range(count)),
-            switches=self._switches(machine, count),
+            nodes=tuple(self._node(machine, i, units) for i in range(count)),
+            switches=self._switches(machine, units),
             nvswitches=tuple((domain, self.nvswitches) for domain in spanning),
+            notes=self.notes,
         )
 
-    def _node(self, machine: Machine, number: int) -> NodeSpec:
+    def _group(self, units: int) -> int:
+        """Return how many units share spine switches."""
+        two_tiers = max(self.spines)
+        return two_tiers if units <= two_tiers else self.pod
+
+    def _node(self, machine: Machine, number: int, units: int) -> NodeSpec:
         unit, rack = number // self.unit, f"rack-{number // self.rack:03d}"
         places = [
             (Level.REGION, "region-0"),
             (Level.ZONE, f"zone-{number // self._zone}"),
-            (Level.SPINE, f"spine-group-{unit // self.group}"),
+            (Level.SPINE, f"spine-group-{unit // self._group(units)}"),
             (Level.LEAF, f"su-{unit:03d}"),
             (Level.RACK, rack),
         ]
@@ -76,9 +90,9 @@ class RailOptimised:
 
     @property
     def _zone(self) -> int:
-        """Return the nodes of a zone: whole groups, about a thousand nodes."""
-        group = self.unit * self.group
-        return max(1, NODES_PER_ZONE // group) * group
+        """Return the nodes of a zone: whole pods, about a thousand nodes."""
+        pod = self.unit * self.pod
+        return max(1, NODES_PER_ZONE // pod) * pod
 
     def _domain(self, machine: Machine, number: int) -> str:
         if machine.gpu is None or not machine.gpu.scale_up_gbps:
@@ -87,45 +101,48 @@ class RailOptimised:
             return f"nvl-{number // self.scale_up:03d}"
         return f"{node_name(machine, number)}/nvlink"
 
-    def _switches(self, machine: Machine, count: int) -> tuple[Switch, ...]:
-        units = -(-count // self.unit)
-        groups = -(-units // self.group)
-        leaves, spines = [], []
-        for group in range(groups):
-            first = group * self.group
-            here = range(first, min(units, first + self.group))
-            number = self.spines[len(here)]
-            names = [f"spine-{group:02d}-{i:02d}" for i in range(number)]
-            leaves += [
-                Switch(
-                    name=_leaf(unit, nic.rail),
-                    level=Level.LEAF,
-                    uplinks=tuple((n, self.unit * nic.gbps // number) for n in names),
-                    rail=nic.rail,
-                )
-                for unit in here
-                for nic in machine.nics
-            ]
-            spines += [
-                Switch(
-                    name=name,
-                    level=Level.SPINE,
-                    uplinks=self._uplinks(machine, groups, len(here), number),
-                )
-                for name in names
-            ]
-        numbers = range(self.cores if groups > 1 else 0)
-        cores = [Switch(name=f"core-{i:02d}", level=Level.CORE) for i in numbers]
-        return (*leaves, *spines, *cores)
+    def _switches(self, machine: Machine, units: int) -> tuple[Switch, ...]:
+        group = self._group(units)
+        enough = [number for most, number in self.spines.items() if most >= units]
+        spines = min(enough) if enough else self.pod_spines
+        planes = [] if enough else self._planes(machine, units)
+        leaves = [
+            Switch(
+                name=_leaf(unit, nic.rail),
+                level=Level.LEAF,
+                uplinks=tuple(
+                    (_spine(unit // group, i), self.unit * nic.gbps // spines)
+                    for i in range(spines)
+                ),
+                rail=nic.rail,
+            )
+            for unit in range(units)
+            for nic in machine.nics
+        ]
+        # As much goes up from a spine switch of a full pod as comes from below.
+        below = self.pod * self.unit * machine.fabric_gbps // spines
+        upper = [
+            Switch(
+                name=_spine(at, i),
+                level=Level.SPINE,
+                uplinks=tuple((c, below // len(planes[i])) for c in planes[i])
+                if planes
+                else (),
+            )
+            for at in range(-(-units // group))
+            for i in range(spines)
+        ]
+        cores = [Switch(name=c, level=Level.CORE) for plane in planes for c in plane]
+        return (*leaves, *upper, *cores)
 
-    def _uplinks(
-        self, machine: Machine, groups: int, units: int, spines: int
-    ) -> tuple[tuple[str, int], ...]:
-        """Return a spine's uplinks: as much as comes from below, over all cores."""
-        if groups == 1:
-            return ()
-        below = units * self.unit * machine.fabric_gbps // spines
-        return tuple((f"core-{i:02d}", below // self.cores) for i in range(self.cores))
+    def _planes(self, machine: Machine, units: int) -> list[list[str]]:
+        """Return the names of core switches, as many as block nothing, by plane."""
+        cables = units * self.unit * len(machine.nics)
+        number = -(-cables // (self.pod_spines * self.ports))
+        return [
+            [f"core-{i:02d}-{j:02d}" for j in range(number)]
+            for i in range(self.pod_spines)
+        ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,3 +231,7 @@ def node_name(machine: Machine, number: int) -> str:
 
 def _leaf(unit: int, rail: int | None) -> str:
     return f"leaf-{unit:03d}-rail-{rail}"
+
+
+def _spine(group: int, number: int) -> str:
+    return f"spine-{group:02d}-{number:02d}"
