@@ -18,8 +18,8 @@ RESULTS := .knav/allure-results
 REPORT := .knav/report
 title = printf '\n==> %s\n'
 
-.PHONY: help install assets check lint types test test-unit test-plugin test-cluster \
-	chaos soak bench report docs clean
+.PHONY: help install assets check lint types test test-unit test-plugin test-browser \
+	test-cluster chaos soak bench report docs clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' \
@@ -58,7 +58,7 @@ types: $(STAMP)
 	@$(title) 'mypy'
 	$(BIN)/mypy
 
-test: check test-unit test-plugin test-cluster ## The project's own tests, and check
+test: check test-unit test-plugin test-browser test-cluster ## The project's own tests, and check
 
 test-unit: $(STAMP)
 	@$(title) 'tests/unit: no processes'
@@ -67,6 +67,10 @@ test-unit: $(STAMP)
 test-plugin: $(STAMP)
 	@$(title) 'tests/plugin: pytest in pytest, packages'
 	$(PYTEST) tests/plugin $(ARGS)
+
+test-browser: $(STAMP)
+	@$(title) 'tests/browser: pictures in chromium; skipped without one'
+	$(PYTEST) tests/browser $(ARGS)
 
 test-cluster: assets
 	@$(title) 'tests/cluster: real control planes'

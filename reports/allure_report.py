@@ -37,6 +37,9 @@ class AllureReport:
     def attach_text(self, name: str, text: str) -> None:
         """Attach a text."""
 
+    def attach_picture(self, name: str, svg: str) -> None:
+        """Attach an SVG."""
+
     def attach_log(self, path: Path) -> None:
         """Attach the end of a log."""
 
@@ -73,6 +76,9 @@ class _Writing(AllureReport):
 
     def attach_text(self, name: str, text: str) -> None:
         self._attach(name, text, "TEXT")
+
+    def attach_picture(self, name: str, svg: str) -> None:
+        self._attach(name, svg, "SVG")
 
     def attach_log(self, path: Path) -> None:
         with path.open("rb") as file:

@@ -34,7 +34,7 @@ def print_summary(reporter: TerminalReporter, tally: Tally) -> None:
         for line, verdict in table(records):
             colour = _COLOURS.get(verdict)
             reporter.write_line(line, **({colour: True} if colour else {}))
-        for line in _closing(records):
+        for line in closing(records):
             reporter.write_line(line)
 
 
@@ -88,7 +88,8 @@ def _shortened(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
-def _closing(records: Sequence[TestRecord]) -> Iterator[str]:
+def closing(records: Sequence[TestRecord]) -> Iterator[str]:
+    """Yield the lines below the table."""
     waits = [record.cluster_s for record in records]
     sizes = {f"{record.nodes} {record.topology} nodes" for record in records}
     yield _shortened(

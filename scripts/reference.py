@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pictures
+
 from pytest_knav.control_plane.profiles import fast_profile, real_profile
 from pytest_knav.control_plane.speed import MEASURED_ON, SETTINGS
 from pytest_knav.control_plane.state.table import MEANINGS, REST, ROWS
@@ -291,6 +293,7 @@ PAGES = {
     "options.md": options,
     "faults.md": faults,
     "topologies.md": topologies,
+    "topology.svg": pictures.cluster,
     "dialects.md": dialects,
     "time-profiles.md": time_profiles,
 }

@@ -29,6 +29,7 @@ USAGE_PATH: Final = f"{_API}/clusterresourceusages/{NAME}"
 # KWOK's own usage objects give a pod.
 _COUNTER_BEGINS: Final = "1.0"
 IDLE_NODE_BYTES: Final = 1024**2
+_RUNS: Final = 'pod.status.phase == "Running"'
 # What KWOK's own usage objects give a pod of which nothing is said
 # (kustomize/metrics/usage).
 UNSAID: Final = {"cpu": "1m", "memory": "1Mi"}
@@ -63,7 +64,9 @@ def metric() -> dict[str, Any]:
                     "container_memory_working_set_bytes",
                     "container",
                     "gauge",
-                    'pod.Usage("memory", container.name)',
+                    # Not even a container that uses nothing has no memory.
+                    'pod.Usage("memory", container.name) + '
+                    f"({_RUNS} ? 1.0 : 0.0)",
                 ),
                 _series(
                     "node_cpu_usage_seconds_total",
@@ -107,7 +110,9 @@ def expression(book: LoadBook, resource: Resource, now_s: float) -> str:
         f"{condition(entry.target)} ? {_value(entry, now_s)} : "
         for entry in book.entries(resource)
     ]
-    return "".join([*branches, f'Quantity("{UNSAID[resource]}")'])
+    said = "".join([*branches, f'Quantity("{UNSAID[resource]}")'])
+    # KWOK counts pods that have ended as well, as long as they are there.
+    return f'{_RUNS} ? ({said}) : Quantity("0")'
 
 
 def condition(target: Target) -> str:

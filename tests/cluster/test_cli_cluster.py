@@ -144,6 +144,12 @@ def test_a_kept_cluster_serves_kubectl_and_pytest_and_stays(
     nodes = kubectl("get", "nodes", "--no-headers").splitlines()
     assert [line.split()[1] for line in nodes] == ["Ready"] * 4
 
+    kubectl("cordon", "dgx-h100-0002")
+    render = (*KNAV, "topology", "render", "dgx-h100", "-o", "-", "--kubeconfig")
+    for which in ("knav", kubeconfig):
+        picture = shell.run(*render, which)[1]
+        assert "4 of 4 nodes ready, 1 cordoned, 0 of 32 GPUs allocated" in picture
+
     code, out, _ = shell.run(*KNAV, "cluster", "down", "knav")
 
     assert (code, out) == (0, "removed knav\n")

@@ -308,13 +308,14 @@ class TestAllure:
         assert words == ["inject", "expect", "clear"]
 
     def test_attachments_of_a_green_test(self, finished: Finished) -> None:
-        """A timeline, the phases of the recovery, and no logs."""
+        """A timeline, the phases of the recovery, a picture, and no logs."""
         result = finished.project.results()["test_recovers"]
 
         assert self.names(result, "attachments") == [
             "time profile",
             "recoveries",
             "timeline",
+            "cluster",
         ]
 
     def test_attachments_of_a_red_test(self, finished: Finished) -> None:
@@ -337,6 +338,18 @@ class TestAllure:
 
         assert "test_all.py::test_late" in text
         assert "FAULT    NodeCrash(node_of(llama)) on dgx-h100-" in text
+
+    def test_picture_shows_the_fault(self, finished: Finished) -> None:
+        """The cluster as it was before the fault was taken back, in its colours."""
+        result: Any = finished.project.results()["test_late"]
+        (part,) = [p for p in result["attachments"] if p["name"] == "cluster"]
+
+        text = (finished.project.path / "results" / part["source"]).read_text()
+
+        assert part["type"] == "image/svg+xml"
+        assert "with NodeCrash(node_of(llama)) in force" in text
+        assert "hit by a fault" in text
+        assert "gpu-0 to gpu-7: llama" in text
 
     def test_labels_and_parameters(self, finished: Finished) -> None:
         """Scheduler and fault are labels; the seed splits no history."""

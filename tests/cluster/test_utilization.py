@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_knav import Deployment, Gang, ramp
+from pytest_knav import Deployment, Gang, Job, ramp
 from pytest_knav.control_plane.assets import AssetStore
 
 
@@ -70,7 +70,9 @@ def test_kubectl_top_and_an_autoscaler_see_loads(
     web = cluster.submit(
         Deployment("web", replicas=2, cpus_per_pod=2, memory_gib_per_pod=4)
     )
-    cluster.wait_for(web.running)
+    # What has ended is still there, and uses nothing any more.
+    done = cluster.submit(Job("done", completions=1, run_for="1s"))
+    cluster.wait_for(web.running, done.finished)
     first, second = web.pods
     utilization.set(second, cpu="100m")
     shown = utilization.wait_seen(web, within=0.05)

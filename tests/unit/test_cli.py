@@ -445,6 +445,43 @@ def test_topology_list_shows_the_preset(knav: Knav) -> None:
     assert ["dgx-h100", "32", "8", "256"] in [row[:4] for row in rows]
 
 
+def test_topology_render_writes_an_svg(knav: Knav, tmp_path: Path) -> None:
+    """Where it was asked to, and says where that is."""
+    path = tmp_path / "picture.svg"
+
+    said = knav("topology", "render", "cpu", "--nodes", "3", "-o", str(path))
+
+    assert said.out == f"{path}\n"
+    assert path.read_text().startswith("<svg ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["render", "dgx-h100", "--run", "."], "--run . has no history: give"),
+        (["render", "cpu", "--run", ".", "--kubeconfig", "x"], "give one of them"),
+        (["render", "cpu", "--kubeconfig", "gone"], "gone"),
+        (["show", "cpu", "--depth", "gpu"], "--depth gpu: use one of region, zone"),
+        (["show", "cpu", "--node", "x"], "it has 20, cpu-0000 to cpu-0019"),
+    ],
+)
+def test_topology_refuses_what_it_cannot_show(
+    knav: Knav,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    arguments: list[str],
+    complaint: str,
+) -> None:
+    """With the value and what would be right; nothing is written."""
+    monkeypatch.chdir(tmp_path)
+
+    said = knav("topology", *arguments)
+
+    assert said.code != 0
+    assert complaint in said.err
+    assert not list(tmp_path.glob("*.svg"))
+
+
 def test_topology_schema_is_json(knav: Knav) -> None:
     """With the fields of a file, and no others."""
     schema = json.loads(knav("topology", "schema").out)

@@ -149,11 +149,13 @@ def test_the_expression_has_a_branch_for_each_target() -> None:
     text = expression(book, "cpu", 5)
 
     assert text == (
+        'pod.status.phase == "Running" ? ('
         'pod.metadata.namespace == "default" && "app" in pod.metadata.labels && '
         'pod.metadata.labels["app"] == "web" ? '
         'container.resources.requests["cpu"] * 0.500000 : '
         'pod.spec.nodeName == "n1" ? '
         'Quantity("2000m") / size(pod.spec.containers) : Quantity("1m")'
+        ') : Quantity("0")'
     )
 
 
