@@ -470,9 +470,7 @@ class Cluster:
         recorder.start()
         return recorder
 
-    def _note_component(
-        self, name: str, verb: str, details: Mapping[str, Any]
-    ) -> None:
+    def _note_component(self, name: str, verb: str, details: Mapping[str, Any]) -> None:
         self.recorder.note(STEP, verb.upper(), name, dict(details))
 
 

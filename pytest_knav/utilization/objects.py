@@ -65,8 +65,7 @@ def metric() -> dict[str, Any]:
                     "container",
                     "gauge",
                     # Not even a container that uses nothing has no memory.
-                    'pod.Usage("memory", container.name) + '
-                    f"({_RUNS} ? 1.0 : 0.0)",
+                    f'pod.Usage("memory", container.name) + ({_RUNS} ? 1.0 : 0.0)',
                 ),
                 _series(
                     "node_cpu_usage_seconds_total",
