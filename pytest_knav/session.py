@@ -147,7 +147,7 @@ class KnavSession:
         option = self.config.option
         dry = option.collectonly or getattr(option, "setupplan", False)
         if users and not problems and not dry:
-            problems = self._preflight()
+            problems = self._preflight([item for _, item in users])
         if problems:
             self._refuse(problems, items)
 
@@ -312,9 +312,12 @@ class KnavSession:
     def _told(self, key: str, otherwise: object) -> Any:  # noqa: ANN401 - from JSON
         return self._workerinput.get("knav", {}).get(key, otherwise)
 
-    def _preflight(self) -> list[str]:
+    def _preflight(self, users: Sequence[pytest.Item]) -> list[str]:
         try:
             self.manager().check()
+            # What takes minutes to build must not be built within a test.
+            for name in sorted(set().union(*map(names.binaries, users))):
+                self.manager().binary(name)
             self._make_run_directory()
         except HarnessError as error:
             return [str(error)]

@@ -34,9 +34,12 @@ CASES: Final[dict[str, tuple[str, ...]]] = {
     "collect": (),
     "topology": (),
     "blast-radius": (),
+    "gpu-series": (),
 }
 # What needs no cluster, and uses no component.
-WITHOUT_CLUSTER: Final = frozenset({"collect", "topology", "blast-radius"})
+WITHOUT_CLUSTER: Final = frozenset(
+    {"collect", "topology", "blast-radius", "gpu-series"}
+)
 
 
 def chosen(wanted: Iterable[str], size: Size) -> tuple[str, ...]:

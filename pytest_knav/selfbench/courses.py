@@ -10,7 +10,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from pytest_knav.control_plane.api import total
-from pytest_knav.selfbench import collection, counts, graphs
+from pytest_knav.selfbench import collection, counts, graphs, series
 from pytest_knav.selfbench.cases import (
     BARE,
     FAST,
@@ -41,7 +41,7 @@ def courses(kit: Kit, cases: Iterable[str], *, plain: bool) -> Iterator[Course]:
         # Our plain control plane is there to be held against plain kwokctl.
         if plain or course.side not in {PLAIN, OURS_PLAIN}:
             yield from _with(course, wanted)
-    for course in (*_collections(kit), _topology(kit)):
+    for course in (*_collections(kit), _topology(kit), _series(kit)):
         yield from _with(course, wanted)
 
 
@@ -226,6 +226,17 @@ def _topology(kit: Kit) -> Course:
         ),
     )
     return Course(side=FAST, workdir=kit.folder, steps=steps, close=lambda: None)
+
+
+def _series(kit: Kit) -> Course:
+    scrape = series.Scrape()
+    step = Step(
+        case="gpu-series",
+        objects=series.GPUS,
+        prepare=scrape.prepare,
+        act=scrape.act,
+    )
+    return Course(side=FAST, workdir=kit.folder, steps=(step,), close=scrape.close)
 
 
 def _plain_nodes(cluster: PlainCluster, count: int, kit: Kit) -> None:

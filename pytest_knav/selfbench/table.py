@@ -38,6 +38,7 @@ TITLES: Final = {
     "collect": "CPU of `pytest --co` in an empty folder",
     "topology": "a topology of {objects} nodes, and their Node objects",
     "blast-radius": "{objects} questions for a blast radius among 10,000 nodes",
+    "gpu-series": "a scrape of {objects} GPUs of 1,000 nodes, all values new",
 }
 HOW: Final = """\
 Both sides run in turns on the same binaries, after a cluster that does not count; \

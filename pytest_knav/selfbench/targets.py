@@ -276,4 +276,11 @@ TARGETS: Final = (
         limit=1,
         unit=" s",
     ),
+    Target(
+        case="gpu-series",
+        what="until the scrape is served",
+        figures=_each("gpu-series"),
+        limit=1,
+        unit=" s",
+    ),
 )
