@@ -67,7 +67,7 @@ test-unit: $(STAMP)
 
 test-plugin: $(STAMP)
 	@$(title) 'tests/plugin: pytest in pytest, packages'
-	$(PYTEST) tests/plugin $(ARGS)
+	$(PYTEST) tests/plugin -n $(WORKERS) $(ARGS)
 
 test-browser: $(STAMP)
 	@$(title) 'tests/browser: pictures in chromium; skipped without one'

@@ -40,7 +40,7 @@ class TestSuperPod:
     def test_switches_of_dgx_h100(
         self, units: int, published: tuple[int, int, int]
     ) -> None:
-        """As many as the published table has for a number of scalable units."""
+        """As in the table for DGX B200, by the number of scalable units."""
         topology = make_topology("dgx-h100", 32 * units)
 
         assert switches(topology) == published

@@ -2,12 +2,11 @@
 The presets, each with its source.
 
 - DGX H100: NVIDIA DGX SuperPOD reference architecture, DGX H100 (RA-11333-001): 32
-  systems in a scalable unit, four in a rack, one leaf switch a rail; 4, 8, 16 and 16
-  spine switches for one to four units. Larger ones as in the table of the edition for
-  DGX B200, whose fabric is the same (`reference-architecture-scalable-infrastructure-
-  b200`, "DGX SuperPOD Architecture"): 32 spine switches for eight units; 128 and 64
-  core switches for 16, 256 and 128 for 32, 512 and 256 for 64. The published systems
-  have one node less than their units hold, for the fabric manager; these have all.
+  systems in a scalable unit, four in a rack, one leaf switch a rail. Numbers of spine
+  and core switches are those of the edition for DGX B200, which has as many rails of
+  the same rate (`reference-architecture-scalable-infrastructure-b200`, "DGX SuperPOD
+  Architecture", for 2, 4, 8, 16, 32 and 64 units); those for one and three units, which
+  it leaves out, are the smallest that block nothing.
 - DGX A100: NVIDIA DGX SuperPOD reference architecture, DGX A100 (RA-09950-001): 20
   systems in a unit, one leaf switch a rail, switches of 40 ports.
 - GB200 NVL72: NVIDIA DGX SuperPOD reference architecture, DGX GB200 ("Network
