@@ -1,6 +1,7 @@
 # Every target makes and uses .venv; nothing else has to be installed but Python 3.11
 # and its venv module. Give more arguments to pytest with ARGS="-k gang". Tests with
-# clusters wait more than they compute, so they run two at a time; WORKERS=0 for one.
+# clusters wait more than they compute, so they run two or three at a time; WORKERS=0
+# and CLUSTER_WORKERS=0 for one.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -10,6 +11,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 ARGS ?=
 WORKERS ?= 2
+CLUSTER_WORKERS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -75,7 +77,7 @@ test-browser: $(STAMP)
 
 test-cluster: assets
 	@$(title) 'tests/cluster: real control planes'
-	$(PYTEST) tests/cluster -n $(WORKERS) $(ARGS)
+	$(PYTEST) tests/cluster -n $(CLUSTER_WORKERS) $(ARGS)
 
 chaos: assets ## The chaos suites, with an Allure report
 	@$(title) 'pytest -m chaos'
