@@ -11,7 +11,7 @@ from pytest_knav.faults.node.crash import NodeCrash
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from pytest_knav.control_plane.changes import Change
     from pytest_knav.faults.base import World
@@ -69,10 +69,6 @@ class PowerLoss(NodeCrash):
         """Return that each of them is Ready again."""
         nodes = self._nodes(world, targets)
         return NodeCrash.cleared(self, world, nodes, cleared_s)
-
-    def timeouts_s(self, world: World) -> Mapping[str, float]:
-        """Return those of a crash."""
-        return NodeCrash.timeouts_s(self, world)
 
     def _nodes(self, world: World, targets: Sequence[str]) -> list[str]:
         lost = world.topology.blast_radius(*targets)

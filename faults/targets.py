@@ -150,14 +150,7 @@ def node_of(placed: Placed, index: int | None = None) -> Target:
             chosen by the seed.
 
     """
-    label = _label(placed)
-
-    def resolver(world: World, choose: random.Random, _: Kind) -> Sequence[str]:
-        nodes = _submitted(world, placed).nodes
-        return _one_of(nodes, index, choose, f"node_of({label}, index={index})")
-
-    suffix = "" if index is None else f", index={index}"
-    return Target(text=f"node_of({label}{suffix})", kind="node", resolver=resolver)
+    return _member("node_of", "node", placed, index, lambda handle: handle.nodes)
 
 
 def pod_of(placed: Any, index: int | None = None) -> Target:  # noqa: ANN401 - a handle
@@ -170,14 +163,7 @@ def pod_of(placed: Any, index: int | None = None) -> Target:  # noqa: ANN401 - a
             chosen by the seed.
 
     """
-    label = _label(placed)
-
-    def resolver(world: World, choose: random.Random, _: Kind) -> Sequence[str]:
-        pods = _pod_names(_submitted(world, placed))
-        return _one_of(pods, index, choose, f"pod_of({label}, index={index})")
-
-    suffix = "" if index is None else f", index={index}"
-    return Target(text=f"pod_of({label}{suffix})", kind="pod", resolver=resolver)
+    return _member("pod_of", "pod", placed, index, _pod_names)
 
 
 def pods_of(placed: Any) -> Target:  # noqa: ANN401 - a handle
@@ -199,14 +185,7 @@ def gpu_of(placed: Any, index: int | None = None) -> Target:  # noqa: ANN401 - a
             chosen by the seed.
 
     """
-    label = _label(placed)
-
-    def resolver(world: World, choose: random.Random, _: Kind) -> Sequence[str]:
-        gpus = _submitted(world, placed).gpus
-        return _one_of(gpus, index, choose, f"gpu_of({label}, index={index})")
-
-    suffix = "" if index is None else f", index={index}"
-    return Target(text=f"gpu_of({label}{suffix})", kind="gpu", resolver=resolver)
+    return _member("gpu_of", "gpu", placed, index, lambda handle: handle.gpus)
 
 
 def gpus_of(where: Placed | str) -> Target:
@@ -441,6 +420,24 @@ def _submitted(world: World, placed: Any) -> Any:  # noqa: ANN401 - a handle
             f"there are {', '.join(sorted(handles)) or 'none'}"
         )
     return handles[placed.name]
+
+
+def _member(
+    word: str,
+    kind: Kind,
+    placed: Any,  # noqa: ANN401 - a handle
+    index: int | None,
+    names: Callable[[Any], Sequence[str]],
+) -> Target:
+    """Return one of what a workload has: of an index, or chosen by the seed."""
+    label = _label(placed)
+
+    def resolver(world: World, choose: random.Random, _: Kind) -> Sequence[str]:
+        found = names(_submitted(world, placed))
+        return _one_of(found, index, choose, f"{word}({label}, index={index})")
+
+    suffix = "" if index is None else f", index={index}"
+    return Target(text=f"{word}({label}{suffix})", kind=kind, resolver=resolver)
 
 
 def _nodes_at(level: Level) -> Callable[[Topology, NodeSpec], Sequence[str]]:

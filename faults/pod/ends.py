@@ -65,9 +65,7 @@ class ContainerExit(_OfPods):
 
     def __post_init__(self) -> None:
         Fault.__post_init__(self)
-        code = self.exit_code
-        if isinstance(code, bool) or not isinstance(code, int) or not 1 <= code <= 255:
-            raise BadInput(f"ContainerExit(exit_code={code!r}): give 1 to 255")
+        check_exit_code("ContainerExit", self.exit_code)
 
     def changes(self, world: World, targets: Sequence[str]) -> Sequence[Change]:
         """Return the end of each pod's containers."""
@@ -101,6 +99,18 @@ class OutOfMemoryKill(_OfPods):
     def changes(self, world: World, targets: Sequence[str]) -> Sequence[Change]:
         """Return the end of each pod's containers."""
         return [end_of(world, name, 137, "OOMKilled") for name in targets]
+
+
+def check_exit_code(fault: str, code: object) -> None:
+    """
+    Return when containers can fail with a code.
+
+    Raises:
+        BadInput: They cannot.
+
+    """
+    if isinstance(code, bool) or not isinstance(code, int) or not 1 <= code <= 255:
+        raise BadInput(f"{fault}(exit_code={code!r}): give 1 to 255")
 
 
 def found_pod(world: World, name: str) -> Mapping[str, Any] | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from pytest_knav.control_plane.changes import ContainersEnd, pod
 from pytest_knav.errors import BadInput
 from pytest_knav.faults.base import Fault, FaultCard, Signal
+from pytest_knav.faults.pod.ends import check_exit_code
 
 
 if TYPE_CHECKING:
@@ -57,15 +58,14 @@ class LemonNode(Fault):
 
     def __post_init__(self) -> None:
         Fault.__post_init__(self)
-        share, code = self.probability, self.exit_code
+        share = self.probability
         if isinstance(share, bool) or not isinstance(share, int | float):
             raise BadInput(f"LemonNode(probability={share!r}): give a number")
         if not 0 < share <= 1:
             raise BadInput(
                 f"LemonNode(probability={share!r}): give more than 0, at most 1"
             )
-        if isinstance(code, bool) or not isinstance(code, int) or not 1 <= code <= 255:
-            raise BadInput(f"LemonNode(exit_code={code!r}): give 1 to 255")
+        check_exit_code("LemonNode", self.exit_code)
 
     def changes(self, world: World, targets: Sequence[str]) -> Sequence[Change]:
         """Return none: only pods that start are hit."""

@@ -76,6 +76,21 @@ class Change(ABC):
         return {"op": self.op, **asdict(self)}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lasting(Change):
+    """A change that nothing takes back."""
+
+    def inverse(self, plane: ControlPlane) -> Sequence[Change]:
+        """Return nothing."""
+        del plane
+        return []
+
+    def gone(self, plane: ControlPlane, history: History) -> bool:
+        """Return True: there is nothing to take back."""
+        del plane, history
+        return True
+
+
 def known(kind: type[Change]) -> type[Change]:
     """Let the journal read this kind of change again; a decorator."""
     KINDS[kind.op] = kind

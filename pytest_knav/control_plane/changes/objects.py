@@ -11,7 +11,7 @@ import tenacity
 
 from pytest_knav.control_plane import retrying
 from pytest_knav.control_plane.api import ApiRefusedError
-from pytest_knav.control_plane.changes.base import Change, known
+from pytest_knav.control_plane.changes.base import Change, Lasting, known
 from pytest_knav.control_plane.changes.ways import holds, value_at, way_text, with_value
 from pytest_knav.errors import BadInput
 from pytest_knav.history.merge import merge_diff
@@ -93,7 +93,9 @@ class ObjectRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _OfObject(Change):
+class OfObject(Change):
+    """A change of one object of the API."""
+
     ref: ObjectRef
 
     def __post_init__(self) -> None:
@@ -113,7 +115,7 @@ class _OfObject(Change):
 
 @known
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patch(_OfObject):
+class Patch(OfObject):
     """
     A JSON merge patch (RFC 7386), made without a look at the object: one write.
 
@@ -151,7 +153,7 @@ class Patch(_OfObject):
 
 @known
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Edit(_OfObject):
+class Edit(OfObject):
     """
     One value inside an object, set or taken away, whatever others write beside it.
 
@@ -173,7 +175,7 @@ class Edit(_OfObject):
     only_if: Any = None
 
     def __post_init__(self) -> None:
-        _OfObject.__post_init__(self)
+        OfObject.__post_init__(self)
         # The journal has it as a list.
         object.__setattr__(self, "way", tuple(self.way))
 
@@ -232,7 +234,7 @@ class Edit(_OfObject):
 
 @known
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Create(_OfObject):
+class Create(OfObject):
     """An object that is made; one that is there already is left alone."""
 
     op: ClassVar[str] = "create"
@@ -269,7 +271,7 @@ class Create(_OfObject):
 
 @known
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Delete(_OfObject):
+class Delete(OfObject):
     """An object that is deleted; one that is gone already needs none."""
 
     op: ClassVar[str] = "delete"
@@ -311,7 +313,7 @@ class Delete(_OfObject):
 
 @known
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evict(_OfObject):
+class Evict(OfObject, Lasting):
     """
     A pod that is evicted through the API, which asks its disruption budgets.
 
@@ -346,18 +348,8 @@ class Evict(_OfObject):
         }
         return plane.api.evict(f"{self.ref.path}/eviction", body)
 
-    def inverse(self, plane: ControlPlane) -> Sequence[Change]:
-        """Return nothing: what was evicted does not come back."""
-        del plane
-        return []
-
     def seen(self, plane: ControlPlane, history: History) -> bool:
         """Return True: a budget may forbid it, and that is an outcome too."""
-        del plane, history
-        return True
-
-    def gone(self, plane: ControlPlane, history: History) -> bool:
-        """Return True: there is nothing to take back."""
         del plane, history
         return True
 

@@ -6,8 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from pytest_knav.control_plane.changes.base import Change, known
-from pytest_knav.control_plane.changes.objects import ObjectRef, pod, retry_conflicts
+from pytest_knav.control_plane.changes.base import Change, Lasting, known
+from pytest_knav.control_plane.changes.objects import (
+    ObjectRef,
+    OfObject,
+    pod,
+    retry_conflicts,
+)
 
 
 if TYPE_CHECKING:
@@ -30,7 +35,7 @@ _BACK_OFF_MAX_S: Final = 300
 
 @known
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContainersEnd(Change):
+class ContainersEnd(OfObject, Lasting):
     """
     Every container of a pod ends with an exit code.
 
@@ -46,29 +51,14 @@ class ContainersEnd(Change):
 
     op: ClassVar[str] = "containers-end"
 
-    ref: ObjectRef
     uid: str
     exit_code: int
     reason: str = "Error"
     message: str = ""
 
-    def __post_init__(self) -> None:
-        # The journal has it as plain data.
-        if isinstance(self.ref, dict):
-            object.__setattr__(self, "ref", ObjectRef(**self.ref))
-
-    @property
-    def lane(self) -> str:
-        """Return the pod."""
-        return str(self.ref)
-
     def describe(self) -> str:
         """Return the pod and the exit code."""
         return f"{self.ref} ended with {self.exit_code} ({self.reason})"
-
-    def recorded(self, history: History) -> bool:
-        """Return whether the history has pods."""
-        return "Pod" in history.known_since
 
     def apply(self, plane: ControlPlane) -> int | None:
         """Make it; a pod that is gone or has ended needs none."""
@@ -137,11 +127,6 @@ class ContainersEnd(Change):
             "lastState": {"terminated": terminated},
         }
 
-    def inverse(self, plane: ControlPlane) -> Sequence[Change]:
-        """Return nothing: what has ended does not come back."""
-        del plane
-        return []
-
     def seen(self, plane: ControlPlane, history: History) -> bool:
         """Return whether the pod has failed, restarted, or is gone."""
         found = self.ref.now(plane, history)
@@ -154,11 +139,6 @@ class ContainersEnd(Change):
             for container in status.get("containerStatuses", ())
         )
         return status.get("phase") in ENDED or restarted
-
-    def gone(self, plane: ControlPlane, history: History) -> bool:
-        """Return True: there is nothing to take back."""
-        del plane, history
-        return True
 
 
 @known
@@ -247,7 +227,7 @@ class Hold(Change):
 
 @known
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Release(Change):
+class Release(Lasting):
     """
     A stage of `Hold` goes, and the pods of its nodes are looked at again.
 
@@ -285,20 +265,10 @@ class Release(Change):
                     plane.api.patch_or_none(here.path, body)
         return None
 
-    def inverse(self, plane: ControlPlane) -> Sequence[Change]:
-        """Return nothing."""
-        del plane
-        return []
-
     def seen(self, plane: ControlPlane, history: History) -> bool:
         """Return whether the stage is gone."""
         ref = ObjectRef(kind="Stage", name=self.name)
         return ref.now(plane, history) is None
-
-    def gone(self, plane: ControlPlane, history: History) -> bool:
-        """Return True: there is nothing to take back."""
-        del plane, history
-        return True
 
 
 def _not_ready(
