@@ -128,11 +128,11 @@ class CatchUp:
             )
         needed = self._needed(watchers, revision)
         for watcher in watchers:
-            if needed is None:
-                self._compare(watcher)
-            else:
+            if watcher.resource.kind in needed:
                 self._reach(watcher, needed[watcher.resource.kind])
                 watcher.advance(revision)
+            else:
+                self._compare(watcher)
         return revision
 
     def _current(self, resource: Resource) -> int:
@@ -152,18 +152,17 @@ class CatchUp:
                 return revision_of(answer)
             self._wait(lambda _: None, _RETRY_S)
 
-    def _needed(
-        self, watchers: Sequence[Watcher], revision: int
-    ) -> dict[str, int] | None:
-        """Return the revision that each watcher must reach; None if etcd is no help."""
-        followed = [watcher.resource for watcher in watchers]
-        if self._revisions is None or not all(r.etcd_prefix for r in followed):
-            return None
-        since = min(watcher.revision for watcher in watchers)
+    def _needed(self, watchers: Sequence[Watcher], revision: int) -> dict[str, int]:
+        """Return the revision that each watcher must reach, where etcd can tell."""
+        known = [watcher for watcher in watchers if watcher.resource.etcd_prefix]
+        if self._revisions is None or not known:
+            return {}
+        followed = [watcher.resource for watcher in known]
+        since = min(watcher.revision for watcher in known)
         try:
             changed = self._revisions.changed(since, revision)
         except Unfillable:
-            return None
+            return {}
         return {
             resource.kind: max(
                 (at for key, at in changed if key.startswith(resource.etcd_prefix)),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import select
 import socket
 import ssl
 import threading
@@ -70,6 +71,7 @@ class Connection(http.client.HTTPConnection):
         self._lock = threading.Lock()
         self._wire: socket.socket | None = None
         self._interrupted = False
+        self._poll: select.poll | None = None
 
     def connect(self) -> None:
         """Connect and shake hands within `CONNECT_TIMEOUT_S`."""
@@ -95,6 +97,18 @@ class Connection(http.client.HTTPConnection):
         self._timeout_s = timeout_s
         if self.sock is not None:
             self.sock.settimeout(timeout_s)
+
+    def more(self) -> bool:
+        """Return whether something has come that was not read yet."""
+        wire = self._wire
+        if wire is None:
+            return False
+        if isinstance(wire, ssl.SSLSocket) and wire.pending():
+            return True
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(wire, select.POLLIN)
+        return bool(self._poll.poll(0))
 
     def interrupt(self) -> None:
         """Make every wait on this connection end now."""

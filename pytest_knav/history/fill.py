@@ -14,6 +14,7 @@ import base64
 import json
 import time
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Final, Protocol
 
 from pytest_knav.errors import HarnessError
@@ -91,8 +92,8 @@ class EtcdRevisions:
         }
         found: list[tuple[str, int]] = []
         try:
-            with self._transport.stream("/v3/watch", body=request) as lines:
-                for line in lines:
+            with self._transport.stream("/v3/watch", body=request) as answers:
+                for line in chain.from_iterable(answers):
                     result = json.loads(line)["result"]
                     if result.get("canceled"):
                         raise Unfillable(f"etcd refused: {line!r:.300}")

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from threading import RLock
 from typing import TYPE_CHECKING, Final
 
-from pytest_knav.errors import BadInput, HarnessError, Inconclusive
+from pytest_knav.errors import BadInput, Inconclusive
+from pytest_knav.history.chain import follow
 from pytest_knav.history.diagnostics import events_about
-from pytest_knav.history.merge import merge_apply
-from pytest_knav.history.record import ADDED, DELETED, FAULT, GAP, MODIFIED, WATCH
+from pytest_knav.history.objects import Objects
+from pytest_knav.history.record import (
+    COLLECTIVE,
+    FAULT,
+    GAP,
+    OWN_PREFIX,
+    WATCH,
+)
 from pytest_knav.history.store import read_history
-from pytest_knav.history.version import Gap, Version, follow, materialise, rebased
+from pytest_knav.history.version import Gap, Version
 
 
 if TYPE_CHECKING:
@@ -19,10 +27,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_knav.history.merge import JsonObject
-    from pytest_knav.history.record import Record
+    from pytest_knav.history.record import Content, Record
 
 MAX_RECORDS: Final = 500_000
-_NEVER_FOLDED: Final = frozenset({FAULT, GAP, WATCH})
+MAX_BYTES: Final = 512 * 2**20
+_NEVER_FOLDED: Final = frozenset({COLLECTIVE, FAULT, GAP, WATCH})
 
 
 class History:
@@ -33,38 +42,52 @@ class History:
     watch. Entries of our own stand at the newest revision known when they were
     written, so those at `since` itself belong to the span as well.
 
-    It holds at most `max_records`. Then the oldest eighth is folded into the states it
-    led to: the present is not affected, but questions about revisions before
-    `truncated_before` raise `Inconclusive`.
+    It holds at most `max_records` and about `max_bytes` of them. Then the oldest eighth
+    is folded into the states it led to: the present is not affected, but questions
+    about revisions before `truncated_before` raise `Inconclusive`.
     """
 
-    def __init__(self, *, max_records: int = MAX_RECORDS) -> None:
+    def __init__(
+        self, *, max_records: int = MAX_RECORDS, max_bytes: int = MAX_BYTES
+    ) -> None:
         if max_records < 8:
             raise BadInput(f"max_records={max_records!r}: give at least 8")
+        if max_bytes < 1:
+            raise BadInput(f"max_bytes={max_bytes!r}: give at least 1")
         self.lock = RLock()
         self.cut = ""
         """Why the stored history ends early; empty when it is whole."""
         self._max_records = max_records
+        self._max_bytes = max_bytes
         self._fold_above = max_records
+        self._fold_above_bytes = max_bytes
+        self._bytes = 0
         self._records: list[Record] = []
-        self._chains: dict[str, list[Record]] = {}
-        self._live: dict[str, dict[str, JsonObject]] = {}
-        self._uids: dict[tuple[str, str, str], str] = {}
+        # The same, our own alone: they are few and asked for all the time.
+        self._own: dict[str, list[Record]] = {}
+        self._objects = Objects()
         self._known_since: dict[str, int] = {}
+        self._counts: Counter[str] = Counter()
         self._newest = 0
         self._truncated_before = 0
 
     @classmethod
-    def load(cls, directory: Path, *, max_records: int = MAX_RECORDS) -> History:
+    def load(
+        cls,
+        directory: Path,
+        *,
+        max_records: int = MAX_RECORDS,
+        max_bytes: int = MAX_BYTES,
+    ) -> History:
         """Return a stored history; `cut` says whether its end is missing."""
-        history = cls(max_records=max_records)
+        history = cls(max_records=max_records, max_bytes=max_bytes)
         stored = read_history(directory)
         for record in stored:
             history.add(record)
         history.cut = stored.truncated
         return history
 
-    def add(self, record: Record, after: JsonObject | None = None) -> None:
+    def add(self, record: Record, after: Content | None = None) -> None:
         """
         Insert a record where its revision belongs.
 
@@ -74,12 +97,15 @@ class History:
         """
         with self.lock:
             self._insert(record)
+            self._counts[record.kind] += 1
             self.advance(record.revision)
             if record.own:
+                self._bytes += record.size
                 self._note_watch(record)
             else:
-                self._apply(record, after)
-            if len(self._records) > self._fold_above:
+                self._bytes += self._objects.add(record, after)
+            many = len(self._records) > self._fold_above
+            if many or self._bytes > self._fold_above_bytes:
                 self._fold()
 
     def successor(self) -> History:
@@ -89,7 +115,7 @@ class History:
         It shares this one's lock, so that who fills both needs no other.
         """
         with self.lock:
-            later = History(max_records=self._max_records)
+            later = History(max_records=self._max_records, max_bytes=self._max_bytes)
             later.lock = self.lock
             later.advance(self._newest)
             return later
@@ -129,26 +155,42 @@ class History:
             Inconclusive: `since_revision` lies before `truncated_before`.
 
         """
+        own = kind is not None and kind.startswith(OWN_PREFIX)
         with self.lock:
-            found = self._span(since_revision, until)
+            held = self._own.get(kind or "", []) if own else self._records
+            found = self._span(since_revision, until, held)
         return [r for r in found if kind is None or r.kind == kind]
+
+    def count(self, kind: str) -> int:
+        """Return how many records of a kind there ever were: the same, nothing new."""
+        with self.lock:
+            return self._counts[kind]
 
     def latest(self, kind: str) -> dict[str, JsonObject]:
         """Return the objects of a kind that live now, by uid."""
         with self.lock:
-            return dict(self._live.get(kind, {}))
+            return self._objects.latest(kind)
+
+    def live(self, kind: str) -> list[tuple[Record, Content]]:
+        """Return the last record of each live object of a kind, and what it is now."""
+        with self.lock:
+            return self._objects.live(kind)
 
     def get(self, kind: str, namespace: str, name: str) -> JsonObject | None:
         """Return the live object of that name, or None."""
         with self.lock:
-            uid = self._uids.get((kind, namespace, name))
-            return None if uid is None else self._live[kind].get(uid)
+            return self._objects.get(kind, namespace, name)
 
     def revision_of(self, uid: str) -> int:
         """Return the revision of an object's last record, DELETED included; else 0."""
+        last = self.last_of(uid)
+        return 0 if last is None else last.revision
+
+    def last_of(self, uid: str) -> Record | None:
+        """Return an object's last record, DELETED included; None if there is none."""
         with self.lock:
-            chain = self._chains.get(uid)
-            return chain[-1].revision if chain else 0
+            chain = self._objects.chain(uid)
+            return None if chain is None else chain.last
 
     def state_at(self, revision: int, kind: str) -> dict[str, JsonObject]:
         """
@@ -161,7 +203,7 @@ class History:
         with self.lock:
             self._require(revision)
             since = self._known_since.get(kind)
-            if since is None and kind not in self._live:
+            if since is None and kind not in self._objects:
                 raise Inconclusive(
                     f"{kind} is not in this history; recorded are: "
                     f"{', '.join(sorted(self._known_since)) or 'none'}"
@@ -171,20 +213,18 @@ class History:
                     f"the state of {kind} at revision {revision} is not known: "
                     f"it is recorded since revision {since}"
                 )
-            chains = [(u, c) for u, c in self._chains.items() if c[0].kind == kind]
-            states = ((uid, materialise(chain, revision)) for uid, chain in chains)
-            return {uid: state for uid, state in states if state is not None}
+            return self._objects.at(kind, revision)
 
     def versions(self, uid: str) -> list[Version]:
         """Return every recorded state of one object, oldest first."""
         with self.lock:
-            chain = list(self._chains.get(uid, ()))
-        versions: list[Version] = []
-        state: JsonObject | None = None
-        for record in chain:
-            state = follow(state, record)
-            versions.append(Version.of(record, state))
-        return versions
+            chain = self._objects.chain(uid)
+            if chain is None:
+                return []
+            return [
+                Version.of(record, state)
+                for record, state in zip(chain.records, chain.states(), strict=True)
+            ]
 
     def gaps(
         self, since_revision: int | None = None, *, kinds: Collection[str] | None = None
@@ -235,11 +275,14 @@ class History:
         when this is called; what is recorded afterwards is not part of it.
         """
         with self.lock:
-            found = self._span(since_revision, until)
+            found = self._span(since_revision, until, self._records)
             if kinds is not None:
                 found = [record for record in found if record.kind in kinds]
-            uids = {record.uid for record in found if not record.own}
-            state = {u: materialise(self._chains[u], since_revision) for u in uids}
+            chains = {r.uid: self._objects.chain(r.uid) for r in found if not r.own}
+            state = {
+                uid: None if chain is None else chain.at(since_revision)
+                for uid, chain in chains.items()
+            }
         return _replayed(found, state)
 
     def events_about(self, *names: str, limit: int = 10) -> list[JsonObject]:
@@ -247,44 +290,26 @@ class History:
         return events_about(self.latest("Event").values(), names, limit)
 
     def _insert(self, record: Record) -> None:
-        if not self._records or self._records[-1].revision <= record.revision:
-            self._records.append(record)
-        else:
-            at = bisect_right(self._records, record.revision, key=_revision)
-            self._records.insert(at, record)
-
-    def _apply(self, record: Record, after: JsonObject | None) -> None:
-        live = self._live.setdefault(record.kind, {})
-        if record.verb == MODIFIED and after is None:
-            if record.uid not in live:
-                raise HarnessError(f"a change of an object never seen: {record}")
-            after = merge_apply(live[record.uid], record.patch or {})
-        elif record.verb == ADDED and after is None:
-            after = record.data or {}
-        self._chains.setdefault(record.uid, []).append(record)
-        key = (record.kind, record.namespace, record.name)
-        if record.verb == DELETED:
-            live.pop(record.uid, None)
-            if self._uids.get(key) == record.uid:
-                del self._uids[key]
-        elif after is not None:
-            live[record.uid] = after
-            self._uids[key] = record.uid
+        _insert(self._records, record)
+        if record.own:
+            _insert(self._own.setdefault(record.kind, []), record)
 
     def _note_watch(self, record: Record) -> None:
         if record.kind == WATCH and record.verb == "BEGIN":
             self._known_since.setdefault(record.name, record.revision)
 
-    def _span(self, since: int | None, until: int | None) -> list[Record]:
+    def _span(
+        self, since: int | None, until: int | None, held: list[Record]
+    ) -> list[Record]:
         if since is not None:
             self._require(since)
-        low = bisect_left(self._records, since or 0, key=_revision)
-        high = len(self._records)
+        low = bisect_left(held, since or 0, key=_revision)
+        high = len(held)
         if until is not None:
-            high = bisect_right(self._records, until, key=_revision)
+            high = bisect_right(held, until, key=_revision)
         # Folded states stand at or before the boundary, where they are no changes.
         begin = self._truncated_before if since is None else since
-        return [r for r in self._records[low:high] if r.own or r.revision > begin]
+        return [r for r in held[low:high] if r.revision > begin or r.own]
 
     def _require(self, revision: int) -> None:
         if revision < self._truncated_before:
@@ -294,22 +319,32 @@ class History:
             )
 
     def _fold(self) -> None:
-        boundary = self._records[self._max_records // 8].revision
+        boundary = self._records[len(self._records) // 8].revision
         end = bisect_right(self._records, boundary, key=_revision)
         self._truncated_before = boundary
         # A fault may be in force still, and a gap is never forgotten; both are few.
         base = [r for r in self._records[:end] if r.kind in _NEVER_FOLDED]
-        for uid in {r.uid for r in self._records[:end] if not r.own}:
-            rest, folded = rebased(self._chains[uid], boundary)
-            self._chains[uid] = rest
-            if folded is not None:
-                base.append(folded)
-            if not rest:
-                del self._chains[uid]
+        uids = {r.uid for r in self._records[:end] if not r.own}
+        base += self._objects.fold(uids, boundary)
         base.sort(key=_revision)
         self._records[:end] = base
-        # More live objects than records allowed must not mean a fold with every add.
+        self._own = {}
+        for record in self._records:
+            if record.own:
+                self._own.setdefault(record.kind, []).append(record)
+        own = sum(r.size for entries in self._own.values() for r in entries)
+        self._bytes = own + self._objects.size()
+        # More live objects than allowed must not mean a fold with every add.
         self._fold_above = max(self._max_records, 2 * len(base))
+        standing = sum(record.size for record in base)
+        self._fold_above_bytes = max(self._max_bytes, 2 * standing)
+
+
+def _insert(held: list[Record], record: Record) -> None:
+    if not held or held[-1].revision <= record.revision:
+        held.append(record)
+    else:
+        held.insert(bisect_right(held, record.revision, key=_revision), record)
 
 
 def _replayed(

@@ -10,33 +10,31 @@ field to be the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 
 JsonObject: TypeAlias = Mapping[str, Any]
 
-_DROPPED = frozenset({"apiVersion", "kind"})
+DROPPED: Final = frozenset({"apiVersion", "kind"})
+"""Members of an object that the history does not keep."""
+UNREAD: Final = frozenset({"managedFields"})
+"""Members of its metadata that the history does not keep."""
 
 
-def normalise(raw: JsonObject, *, nulls: bool = True) -> dict[str, Any]:
+def normalise(raw: JsonObject) -> dict[str, Any]:
     """
     Return an object of the API as history keeps it.
 
     It comes without nulls (see above), without ``metadata.managedFields`` (half of a
     pod's bytes, and no scheduler reads them), and without the top-level ``apiVersion``
     and ``kind``: a watch sends them and a list does not, and the record has the kind.
-
-    Args:
-        raw: The object, as it was sent; what is nested in it becomes the history's.
-        nulls: Whether it may hold any; to look for them is a third of the work.
-
+    What is nested in `raw` becomes the history's.
     """
-    kept = {key: value for key, value in raw.items() if key not in _DROPPED}
+    kept = {key: value for key, value in raw.items() if key not in DROPPED}
     metadata = kept.get("metadata")
     if isinstance(metadata, dict):
-        kept["metadata"] = {k: v for k, v in metadata.items() if k != "managedFields"}
-    if nulls:
-        drop_nulls(kept)
+        kept["metadata"] = {k: v for k, v in metadata.items() if k not in UNREAD}
+    drop_nulls(kept)
     return kept
 
 

@@ -16,7 +16,7 @@ from pytest_knav.history.heartbeat import Heartbeat
 from pytest_knav.history.history import History
 from pytest_knav.history.record import HEARTBEAT, OWN_PREFIX
 from pytest_knav.history.resources import DEFAULT_RESOURCES
-from pytest_knav.history.sight import Change, own_record
+from pytest_knav.history.sight import Change, Moment, own_record, standing
 from pytest_knav.history.store import HistoryWriter
 from pytest_knav.history.transport import HttpTransport
 from pytest_knav.history.watcher import Watcher
@@ -87,6 +87,7 @@ class Recorder:
             Watcher(resource, transport, self._record_batch, revisions=self._revisions)
             for resource in resources
         ]
+        self._on_request: list[Watcher] = []
         self._lag_noted_at = -math.inf
         self._heartbeat: Heartbeat | None = None
         self._pulse: Watcher | None = None
@@ -163,14 +164,45 @@ class Recorder:
                 writer.close()
             raise
 
+    def follow(self, resource: Resource, timeout_s: float = 30.0) -> None:
+        """
+        Record one more resource until `rest`, `begin` or `stop`; return once listed.
+
+        Raises:
+            HarnessError: It could not be listed in time; it is not followed then.
+
+        """
+        if any(w.resource.kind == resource.kind for w in self._watchers):
+            return
+        watcher = Watcher(
+            resource, self._transport, self._record_batch, revisions=self._revisions
+        )
+        watcher.start()
+        try:
+            _await_list(watcher, time.monotonic() + timeout_s)
+        except BaseException:
+            watcher.stop()
+            watcher.join(_STOP_TIMEOUT_S)
+            raise
+        # A new list, because other threads may be walking through the old one.
+        self._watchers = [*self._watchers, watcher]
+        self._on_request.append(watcher)
+
     def rest(self) -> None:
         """
-        Finish the stored history and go on in memory alone.
+        Finish the stored history and go on in memory alone, as it was at the start.
+
+        What is followed on request ends: what it is about may go with a reset.
 
         Raises:
             HarnessError: The stored history is not whole.
 
         """
+        requested, self._on_request = self._on_request, []
+        self._watchers = [w for w in self._watchers if w not in requested]
+        for watcher in requested:
+            watcher.stop()
+            watcher.join(_STOP_TIMEOUT_S)
         with self._news:
             writer, self._writer = self._writer, None
         if writer is not None:
@@ -313,11 +345,12 @@ class Recorder:
 
     def _known_again(self, revision: int) -> list[Change]:
         """Return what a new history begins with, in order."""
+        now = Moment.now()
         seen: list[Change] = []
         begun: list[Change] = []
         for watcher in self._watchers:
-            live = self.history.latest(watcher.resource.kind)
-            seen += watcher.again(live.values())
+            live = self.history.live(watcher.resource.kind)
+            seen += [standing(last, content, now) for last, content in live]
             begun.append(watcher.begun(revision, len(live)))
         return sorted(seen, key=lambda change: change.record.revision) + begun
 
@@ -326,13 +359,7 @@ class Recorder:
 
     def _await_lists(self, deadline: float) -> None:
         for watcher in self._all_watchers():
-            while not watcher.ready.wait(_RETRY_S):
-                watcher.check()
-                if time.monotonic() > deadline:
-                    raise HarnessError(
-                        f"{watcher.resource.path} could not be listed in time: "
-                        f"{watcher.problem or 'no answer'}"
-                    )
+            _await_list(watcher, deadline)
 
     def _end_threads(self) -> list[str]:
         self._stopping.set()
@@ -396,7 +423,20 @@ class Recorder:
             )
 
 
+def _await_list(watcher: Watcher, deadline: float) -> None:
+    while not watcher.ready.wait(_RETRY_S):
+        watcher.check()
+        if time.monotonic() > deadline:
+            raise HarnessError(
+                f"{watcher.resource.path} could not be listed in time: "
+                f"{watcher.problem or 'no answer'}"
+            )
+
+
 def _etcd_transport(url: str) -> HttpTransport:
     return HttpTransport(
-        url, request_timeout_s=ETCD_TIMEOUT_S, stream_timeout_s=ETCD_TIMEOUT_S
+        url,
+        request_timeout_s=ETCD_TIMEOUT_S,
+        stream_timeout_s=ETCD_TIMEOUT_S,
+        pace_s=0.0,
     )

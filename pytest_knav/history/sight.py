@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from pytest_knav.history.fill import Found
 from pytest_knav.history.listing import revision_of, uid_of
-from pytest_knav.history.merge import merge_apply, merge_diff, normalise
+from pytest_knav.history.packed import Packed, packed_diff
 from pytest_knav.history.record import ADDED, DELETED, MODIFIED, Record
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pytest_knav.history.listing import Listing
     from pytest_knav.history.merge import JsonObject
+    from pytest_knav.history.record import Content
 
 
 class Change(NamedTuple):
     """A record and the object it led to."""
 
     record: Record
-    after: JsonObject | None = None
+    after: Content | None = None
+
+
+class Moment(NamedTuple):
+    """When something was seen, on the monotonic clock and since the epoch."""
+
+    monotonic: float
+    wall: float
+
+    @classmethod
+    def now(cls) -> Self:
+        """Return this moment."""
+        return cls(time.monotonic(), time.time())
 
 
 class Sight:
@@ -30,89 +41,107 @@ class Sight:
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
-        self._known: dict[str, JsonObject] = {}
+        self._known: dict[str, bytes] = {}
 
     def follow(self, step: Found | Listing) -> list[Change]:
         """Return what a step of a filling says that is new."""
         if not isinstance(step, Found):
             return self.difference(step)
+        now = Moment.now()
         if step.raw is not None:
-            return self.changes(step.raw)
-        ended = [uid for uid, known in self._known.items() if _is(known, step)]
-        return [
-            Change(self._record(DELETED, self._known.pop(uid), step.revision))
-            for uid in ended
+            return self.seen(Packed.of(step.raw), now)
+        ended = [
+            known
+            for known in map(Packed.named, self._known.values())
+            if _is(known, step)
         ]
+        return [self._ended(known, step.revision, now) for known in ended]
 
     def difference(self, listing: Listing) -> list[Change]:
         """Return what leads from the known objects to the listed ones."""
+        now = Moment.now()
         changes: list[Change] = []
         for raw in sorted(listing.objects, key=revision_of):
-            changes += self.changes(raw)
+            changes += self.seen(Packed.of(raw), now)
         vanished = self._known.keys() - {uid_of(raw) for raw in listing.objects}
         for uid in sorted(vanished):
-            last = self._known.pop(uid)
-            changes.append(Change(self._record(DELETED, last, listing.revision)))
+            last = Packed.named(self._known[uid])
+            changes.append(self._ended(last, listing.revision, now))
         return changes
 
-    def changes(
-        self, raw: JsonObject, *, deleted: bool = False, nulls: bool = True
-    ) -> list[Change]:
+    def seen(self, new: Packed, now: Moment, *, deleted: bool = False) -> list[Change]:
         """
-        Return what an object, as the apiserver sent it, says that is new.
+        Return what an object says that is new.
 
         Args:
-            raw: The object.
+            new: The object.
+            now: When it was seen.
             deleted: Whether this is its end.
-            nulls: Whether it may hold members that are null.
 
         """
-        new = normalise(raw, nulls=nulls)
-        uid, revision = uid_of(new), revision_of(new)
-        old = self._known.get(uid)
+        old = self._known.get(new.uid)
         if deleted:
-            self._known.pop(uid, None)
-            return [] if old is None else [Change(self._record(DELETED, old, revision))]
+            return [] if old is None else [self._ended(new, new.revision, now)]
+        self._known[new.uid] = new.content
         if old is None:
-            self._known[uid] = new
-            return [Change(self._record(ADDED, new, revision, data=new), new)]
-        patch = merge_diff(old, new)
-        if not patch:
-            return []
-        after = merge_apply(old, patch)
-        self._known[uid] = after
-        return [Change(self._record(MODIFIED, after, revision, patch=patch), after)]
+            return [self._change(ADDED, new, now, data=new.content)]
+        patch = packed_diff(old, new.content)
+        return [] if patch is None else [self._change(MODIFIED, new, now, patch=patch)]
 
-    def again(self, live: Iterable[JsonObject]) -> list[Change]:
-        """Return objects as if each were seen for the first time, oldest first."""
-        return [
-            Change(self._record(ADDED, known, revision_of(known), data=known), known)
-            for known in sorted(live, key=revision_of)
-        ]
+    def _ended(self, last: Packed, revision: int, now: Moment) -> Change:
+        del self._known[last.uid]
+        return Change(_record(self._kind, DELETED, last, revision, now))
 
-    def _record(
-        self, verb: str, about: JsonObject, revision: int, **content: JsonObject
-    ) -> Record:
-        metadata = about["metadata"]
-        return Record(
-            revision=revision,
-            monotonic=time.monotonic(),
-            wall=time.time(),
-            verb=verb,
-            kind=self._kind,
-            namespace=metadata.get("namespace", ""),
-            name=metadata["name"],
-            uid=metadata["uid"],
-            data=content.get("data"),
-            patch=content.get("patch"),
-        )
+    def _change(
+        self, verb: str, new: Packed, now: Moment, **content: bytes | None
+    ) -> Change:
+        record = _record(self._kind, verb, new, new.revision, now, **content)
+        return Change(record, new.content)
 
 
-def _is(known: JsonObject, step: Found) -> bool:
-    metadata = known["metadata"]
+def _record(  # noqa: PLR0913 - what a record is made of
+    kind: str,
+    verb: str,
+    about: Packed,
+    revision: int,
+    now: Moment,
+    *,
+    data: bytes | None = None,
+    patch: bytes | None = None,
+) -> Record:
+    return Record(
+        revision=revision,
+        monotonic=now.monotonic,
+        wall=now.wall,
+        verb=verb,
+        kind=kind,
+        namespace=about.namespace,
+        name=about.name,
+        uid=about.uid,
+        data=data,
+        patch=patch,
+    )
+
+
+def standing(last: Record, content: Content, now: Moment) -> Change:
+    """Return a live object as if it were seen for the first time."""
+    record = Record(
+        revision=last.revision,
+        monotonic=now.monotonic,
+        wall=now.wall,
+        verb=ADDED,
+        kind=last.kind,
+        namespace=last.namespace,
+        name=last.name,
+        uid=last.uid,
+        data=content,
+    )
+    return Change(record, content)
+
+
+def _is(known: Packed, step: Found) -> bool:
     # A list of one namespace leaves that namespace unsaid.
-    namespaces = {"", metadata.get("namespace", "")}
-    return metadata["name"] == step.name and step.namespace in namespaces
+    return known.name == step.name and step.namespace in {"", known.namespace}
 
 
 def own_record(

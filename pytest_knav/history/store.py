@@ -150,8 +150,8 @@ class HistoryWriter:
             self.flush()
 
     def _write(self, records: list[Record]) -> None:
-        lines = "".join(f"{encode(record)}\n" for record in records)
-        self._put(self._zip.compress(lines.encode()))
+        lines = b"".join(line for record in records for line in (encode(record), b"\n"))
+        self._put(self._zip.compress(lines))
         self._put(self._zip.flush(zlib.Z_SYNC_FLUSH))
         if self._fsync:
             os.fsync(self._fd)

@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlencode, urlsplit
 
-from pytest_knav.errors import BadInput, HarnessError
+from pytest_knav.errors import BadInput
 from pytest_knav.history.connection import (
     JSON,
     ApiError,
@@ -19,6 +19,7 @@ from pytest_knav.history.connection import (
     api_error,
     tls_context,
 )
+from pytest_knav.history.stream import PACE_S, HttpStream
 
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ METADATA_ONLY: Final = (
 )
 MERGE_PATCH: Final = "application/merge-patch+json"
 _IDLE_MAX: Final = 16
-_READ_BYTES: Final = 2**16
 _DEAD_CONNECTION: Final = (
     BrokenPipeError,
     ConnectionResetError,
@@ -49,8 +49,8 @@ _NO_PARAMS: Final[Mapping[str, str]] = {}
 class Stream(Protocol):
     """An answer that goes on; entering it connects, and any thread may close it."""
 
-    def __enter__(self) -> Iterator[bytes]:
-        """Return the lines; raises `ApiError` or `ConnectionLost`."""
+    def __enter__(self) -> Iterator[list[bytes]]:
+        """Return the lines as they come; raises `ApiError` or `ConnectionLost`."""
 
     def __exit__(
         self,
@@ -107,6 +107,7 @@ class HttpTransport:
         key_file: Path | None = None,
         request_timeout_s: float = REQUEST_TIMEOUT_S,
         stream_timeout_s: float = STREAM_TIMEOUT_S,
+        pace_s: float = PACE_S,
     ) -> None:
         url = urlsplit(server)
         if url.scheme not in {"http", "https"} or not url.hostname:
@@ -119,6 +120,7 @@ class HttpTransport:
             self._tls = tls_context(ca_file, cert_file, key_file)
         self._request_timeout_s = request_timeout_s
         self.stream_timeout_s = stream_timeout_s
+        self._pace_s = pace_s
         self._lock = threading.Lock()
         self._idle: list[Connection] = []
         self._active: set[Connection] = set()
@@ -159,7 +161,8 @@ class HttpTransport:
     ) -> HttpStream:
         """Return a stream that is not yet connected; a body makes it a POST."""
         method = "GET" if body is None else "POST"
-        return HttpStream(self, Request(method, _target(path, params), body=body))
+        request = Request(method, _target(path, params), body=body)
+        return HttpStream(self, request, pace_s=self._pace_s)
 
     def close(self) -> None:
         """End everything under way, from any thread, and refuse what comes later."""
@@ -241,74 +244,6 @@ class HttpTransport:
         if not isinstance(answer, dict):
             raise ApiError(200, "NotAnObject", f"{request}: {answer!r:.200}")
         return answer
-
-
-class HttpStream:
-    """The lines of an answer that goes on, for one thread to read and any to close."""
-
-    def __init__(self, transport: HttpTransport, request: Request) -> None:
-        self._transport = transport
-        self._request = request
-        self._connection: Connection | None = None
-        self._response: http.client.HTTPResponse | None = None
-        self._lock = threading.Lock()
-        self._closed = False
-
-    def __enter__(self) -> Iterator[bytes]:
-        connection = self._transport.connect(self._transport.stream_timeout_s)
-        with self._lock:
-            self._connection = connection
-            closed = self._closed
-        try:
-            if closed:
-                raise ConnectionLost(f"{self._request}: closed")
-            self._response = self._transport.start(connection, self._request)
-        except HarnessError:
-            self._transport.release(connection, reusable=False)
-            raise
-        return self._lines(self._response)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-        /,
-    ) -> None:
-        if self._response is not None:
-            self._response.close()
-        if self._connection is not None:
-            self._transport.release(self._connection, reusable=False)
-
-    def close(self) -> None:
-        """End the stream now; a thread that reads it gets `ConnectionLost`."""
-        with self._lock:
-            self._closed = True
-            connection = self._connection
-        if connection is not None:
-            connection.interrupt()
-
-    def _lines(self, response: http.client.HTTPResponse) -> Iterator[bytes]:
-        rest: list[bytes] = []
-        while True:
-            # A chunk at a time, and lines cut here: `readline` of a chunked answer
-            # takes several times as long as all that is then done with the line.
-            try:
-                content = response.read1(_READ_BYTES)
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                raise ConnectionLost(f"{self._request}: {error!r}") from error
-            if not content:
-                # An interrupted socket reads as an end too, but it is none.
-                if rest or self._closed:
-                    raise ConnectionLost(f"{self._request}: cut within a line")
-                return
-            *lines, last = content.split(b"\n")
-            if lines:
-                lines[0] = b"".join([*rest, lines[0]])
-                rest = []
-                yield from lines
-            if last:
-                rest.append(last)
 
 
 def _target(path: str, params: Mapping[str, str]) -> str:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from pytest_knav.history.merge import merge_apply
-from pytest_knav.history.record import ADDED, DELETED
 
 
 if TYPE_CHECKING:
@@ -65,38 +61,3 @@ class Gap:
             to_monotonic=record.monotonic,
             reason=str(data["reason"]),
         )
-
-
-def follow(state: JsonObject | None, record: Record) -> JsonObject | None:
-    """Return the object after a record, given the object before it."""
-    if record.verb == DELETED:
-        return None
-    if record.verb == ADDED:
-        return record.data or {}
-    return merge_apply(state or {}, record.patch or {})
-
-
-def materialise(chain: list[Record], revision: int) -> JsonObject | None:
-    """Return the state that the records of one object led to at a revision."""
-    state: JsonObject | None = None
-    for record in chain[: bisect_right(chain, revision, key=_revision)]:
-        state = follow(state, record)
-    return state
-
-
-def rebased(chain: list[Record], boundary: int) -> tuple[list[Record], Record | None]:
-    """
-    Fold the records up to a revision into one; return the new chain and that record.
-
-    The record is None where the object did not live at the boundary.
-    """
-    end = bisect_right(chain, boundary, key=_revision)
-    state = materialise(chain, boundary)
-    if state is None:
-        return chain[end:], None
-    folded = replace(chain[end - 1], verb=ADDED, data=state, patch=None)
-    return [folded, *chain[end:]], folded
-
-
-def _revision(record: Record) -> int:
-    return record.revision

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 import time
@@ -13,12 +12,13 @@ from pytest_knav.errors import HarnessError
 from pytest_knav.history.connection import ApiError, ConnectionLost
 from pytest_knav.history.fill import Unfillable, fill
 from pytest_knav.history.listing import list_all, revision_of
+from pytest_knav.history.packed import Said
 from pytest_knav.history.record import DELETED, GAP, WATCH
-from pytest_knav.history.sight import Change, Sight, own_record
+from pytest_knav.history.sight import Change, Moment, Sight, own_record
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from pytest_knav.history.fill import Revisions
     from pytest_knav.history.listing import Listing
@@ -136,10 +136,6 @@ class Watcher:
                 "its traceback is in the warnings of the run"
             )
 
-    def again(self, live: Iterable[JsonObject]) -> list[Change]:
-        """Return objects of its resource as if each were seen for the first time."""
-        return self._sight.again(live)
-
     def begun(self, revision: int, objects: int) -> Change:
         """Return the entry that says from which revision on all objects are known."""
         payload: JsonObject = {"path": self.resource.path, "served": False}
@@ -215,33 +211,38 @@ class Watcher:
         try:
             with stream as lines:
                 self._connected_at = time.monotonic()
-                for line in lines:
-                    self._take(line)
+                for batch in lines:
+                    self._take(batch)
                     self._connected_at = -math.inf
         finally:
             self._connected_at = math.inf
 
-    def _take(self, line: bytes) -> None:
+    def _take(self, lines: list[bytes]) -> None:
+        """Hand over what some events say, up to one that is an error."""
+        now = Moment.now()
+        changes: list[Change] = []
+        revision = 0
         try:
-            event = json.loads(line)
-            verb, raw = event["type"], event["object"]
+            for line in lines:
+                revision = self._read(line, now, changes)
+        finally:
+            if revision:
+                self._hand_over(revision, changes, live=True)
+                self._progress += 1
+
+    def _read(self, line: bytes, now: Moment, changes: list[Change]) -> int:
+        """Add what an event says that is new; return the revision it leads to."""
+        try:
+            said = Said.read(line)
+            if said.verb == "ERROR":
+                raise _error(said.decoded())
+            if said.verb == "BOOKMARK":
+                return revision_of(said.decoded())
+            seen = said.packed()
         except (ValueError, KeyError, TypeError) as error:
             raise ConnectionLost(f"unreadable line {line!r:.200}") from error
-        if verb == "ERROR":
-            raise ApiError(
-                int(raw.get("code", 500)),
-                str(raw.get("reason", "")),
-                str(raw.get("message", "")),
-            )
-        changes = (
-            []
-            if verb == "BOOKMARK"
-            else self._sight.changes(
-                raw, deleted=verb == DELETED, nulls=b"null" in line
-            )
-        )
-        self._hand_over(revision_of(raw), changes, live=True)
-        self._progress += 1
+        changes += self._sight.seen(seen, now, deleted=said.verb == DELETED)
+        return seen.revision
 
     def _list_again(self, since: int) -> Listing:
         now = list_all(self._transport, self.resource)
@@ -293,6 +294,14 @@ class Watcher:
         self._sink(Batch(self.resource, revision, changes, live))
         self.advance(revision)
         self._seen_at = time.monotonic()
+
+
+def _error(status: JsonObject) -> ApiError:
+    return ApiError(
+        int(status.get("code", 500)),
+        str(status.get("reason", "")),
+        str(status.get("message", "")),
+    )
 
 
 def _pause_s(failures: int) -> float:

@@ -9,6 +9,7 @@ import pytest
 from pytest_knav import Deployment, Gang
 from pytest_knav.checks.recovery import Recovery, judge_recovery
 from pytest_knav.errors import Inconclusive, NotRecovered
+from pytest_knav.history.objects import Objects
 from pytest_knav.workloads.handle import Handle
 
 
@@ -225,7 +226,7 @@ class TestNotRecovered:
         two_members(seen)
         fault = seen.inject(10.0, "a")
         seen.history._known_since.clear()
-        seen.history._live.clear()
+        seen.history._objects = Objects()
 
         with pytest.raises(Inconclusive, match="not in this history"):
             judged(seen, fault)

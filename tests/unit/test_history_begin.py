@@ -123,7 +123,7 @@ class ScriptedStream:
 
     def _said(self) -> Iterator[bytes]:
         while (line := self._lines.get(timeout=TIMEOUT_S)) is not None:
-            yield line
+            yield [line]
         raise ConnectionLost("closed")
 
     def close(self) -> None:
@@ -423,6 +423,61 @@ class TestBegin:
         assert len(following.history.records()) == 3
 
 
+class TestFollow:
+    """What else is recorded on request, and for how long."""
+
+    def test_it_is_recorded_from_its_list_on(
+        self, script: Script, follow: Callable[..., Following]
+    ) -> None:
+        """Like everything else: objects of before, changes, and since when."""
+        script.put("/nodes", "n", x=1)
+        following = follow(POD)
+
+        following.recorder.follow(NODE, TIMEOUT_S)
+
+        script.put("/nodes", "n", x=2)
+        following.seen()
+        history = following.history
+        assert (history.get("Node", "default", "n") or {})["x"] == 2
+        assert [verb for verb, _, _ in told(history)] == ["ADDED", "MODIFIED"]
+        assert history.known_since["Node"] == 101
+
+    def test_it_ends_with_the_history(
+        self, script: Script, follow: Callable[..., Following]
+    ) -> None:
+        """What it is about may go with a reset, and then nobody waits for it."""
+        following = follow(POD)
+        following.recorder.follow(NODE, TIMEOUT_S)
+
+        following.recorder.begin(None)
+
+        assert following.history.known_since == {"Pod": script.revision}
+        assert [w.resource for w in following.recorder._watchers] == [POD]
+
+    def test_what_is_followed_already_is_followed_once(
+        self, follow: Callable[..., Following]
+    ) -> None:
+        """No change is told twice."""
+        following = follow(POD)
+
+        following.recorder.follow(NODE, TIMEOUT_S)
+        following.recorder.follow(NODE, TIMEOUT_S)
+        following.recorder.follow(POD, TIMEOUT_S)
+
+        assert [w.resource for w in following.recorder._watchers] == [POD, NODE]
+
+    def test_what_is_not_served_is_an_error_and_not_followed(
+        self, follow: Callable[..., Following]
+    ) -> None:
+        """Nobody waits for it afterwards."""
+        following = follow(POD)
+
+        with pytest.raises(HarnessError, match="does not serve /gone"):
+            following.recorder.follow(Resource("Gone", "/gone"), TIMEOUT_S)
+
+        assert [w.resource for w in following.recorder._watchers] == [POD]
+
+
 class TestLate:
     """Two watches are not in step; the one that is behind tells old news."""
 
@@ -518,7 +573,7 @@ class TestLate:
             path = data.draw(st.sampled_from(waiting))
             line = script.lines[path].get()
             assert line is not None
-            watchers[path]._take(line)
+            watchers[path]._take([line])
             if data.draw(st.integers(0, 3)) == 0:
                 begun += 1
                 recorder.begin(directory / str(begun))

@@ -75,7 +75,7 @@ def test_a_record_survives_encoding(record: Record) -> None:
     """What is decoded equals what was encoded, on one line."""
     line = encode(record)
 
-    assert "\n" not in line
+    assert b"\n" not in line
     assert decode(line) == record
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -290,7 +289,7 @@ def own_step(
 ) -> None:
     """Add what a cluster notes of a component."""
     record = own_record(STEP, name, verb.upper(), seen.revision, data)
-    seen.history.add(replace(record, monotonic=at))
+    seen.history.add(record.at(at))
     seen.revision += 1
 
 
