@@ -34,6 +34,16 @@ class Subject(Protocol):
         """What it is called in messages."""
         ...
 
+    @property
+    def key(self) -> str:
+        """What it is called in the records of collectives."""
+        ...
+
+    @property
+    def collective(self) -> Any:  # noqa: ANN401 - `workloads.collective.Collective`
+        """How its members hang together; None where each is on its own."""
+        ...
+
     def members(self, view: View) -> Any:  # noqa: ANN401
         """Return its pods in a view: `.pods`, `.current`, `.expected`."""
         ...
@@ -182,8 +192,8 @@ class Follower:
     def _whole(self, view: View) -> bool:
         if not self.reacted or not self._running.holds(view):
             return False
-        members = self._subject.members(view).current
-        return not any(pod.node in view.broken_nodes for pod in members)
+        members = self._subject.members(view)
+        return not (members.unable or members.stuck)
 
     def _freeze(self, view: View) -> None:
         members = self._subject.members(view).current

@@ -8,13 +8,17 @@ of a pod on a dead node can therefore never pass for recovery.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from pytest_knav.checks.explained import Explanation, explain, profile_of
 from pytest_knav.checks.following import FaultSpan, Follower, MemberRecovery
+from pytest_knav.checks.lost_work import lost_gpu_s
 from pytest_knav.errors import NotRecovered
 
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pytest_knav.checks.following import Subject
     from pytest_knav.history import History
     from pytest_knav.history.view import Condition
@@ -33,6 +37,9 @@ class Recovery:
         within_s: The limit it was measured against.
         last_state: The pods as last seen.
         members: Each affected member.
+        lost_gpu_s: GPU-seconds of work that were lost until it was whole again, or
+            until it was judged; None where its members are no collective.
+        profile: The time profile of the run; empty where it is not known.
 
     """
 
@@ -43,6 +50,17 @@ class Recovery:
     last_state: str
     members: tuple[MemberRecovery, ...] = ()
     figures: tuple[float, frozenset[str]] | None = field(default=None, repr=False)
+    lost_gpu_s: float | None = None
+    profile: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def lost_gpu_hours(self) -> float | None:
+        """
+        Return the GPU-hours of work that were lost; see `checks.lost_work`.
+
+        None where its members are no collective (`on_member_loss`).
+        """
+        return None if self.lost_gpu_s is None else self.lost_gpu_s / 3600
 
     @property
     def seconds(self) -> float:
@@ -76,6 +94,17 @@ class Recovery:
         return {} if behind is None else behind.phases
 
     @property
+    def explained(self) -> tuple[Explanation, ...]:
+        """
+        Return which setting of which component explains each phase.
+
+        Of the member that is furthest behind; without a recovery the last one is the
+        phase that was waited for in vain.
+        """
+        ended = self.outcome == "recovered"
+        return explain(self.slowest_phases, self.profile, ended=ended)
+
+    @property
     def in_time(self) -> bool:
         """Return whether it recovered within the limit."""
         return self.outcome == "recovered" and self.seconds <= self.within_s
@@ -83,10 +112,13 @@ class Recovery:
     def __str__(self) -> str:
         """Return the outcome in one line."""
         head = f"{self.subject} after {self.fault}: {self.outcome}"
+        lost = ""
+        if self.lost_gpu_hours is not None:
+            lost = f"; {self.lost_gpu_hours:.2f} GPU-hours lost"
         if self.outcome != "recovered":
-            return f"{head}; last seen: {self.last_state}"
+            return f"{head}; last seen: {self.last_state}{lost}"
         phases = ", ".join(f"{name} {s:.1f}s" for name, s in self.phases.items())
-        return f"{head} in {self.seconds:.1f}s of {self.within_s:g}s ({phases})"
+        return f"{head} in {self.seconds:.1f}s of {self.within_s:g}s ({phases}){lost}"
 
     def _figures(self) -> tuple[float, frozenset[str]]:
         if self.figures is None:
@@ -143,4 +175,11 @@ def judge_recovery(  # noqa: PLR0913 - three of them are limits
         last_state=follower.last_state,
         members=follower.members(),
         figures=figures,
+        profile=profile_of(history),
+        lost_gpu_s=lost_gpu_s(
+            history,
+            subject,
+            since_s=fault.started_s,
+            until_s=now_s if whole_since is None else whole_since,
+        ),
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_knav.errors import Inconclusive
 
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Status = Literal["pass", "fail", "inconclusive"]
 
@@ -18,12 +21,21 @@ class Verdict:
 
     `bool()` of it says whether it passed, and raises when the check could not tell:
     too little evidence is neither green nor red.
+
+    Attributes:
+        check: What was asked, in words.
+        status: The answer.
+        reasons: Why.
+        evidence: What was seen, with when.
+        moments: When, on the history's monotonic clock, in the order of `evidence`.
+
     """
 
     check: str
     status: Status
     reasons: tuple[str, ...] = ()
     evidence: tuple[str, ...] = ()
+    moments: tuple[float, ...] = ()
 
     def __bool__(self) -> bool:
         """Return whether the check passed."""
@@ -37,3 +49,7 @@ class Verdict:
         if self.reasons:
             head += f": {'; '.join(self.reasons)}"
         return "\n  ".join([head, *self.evidence])
+
+    def as_data(self) -> Mapping[str, Any]:
+        """Return it as JSON can hold it."""
+        return asdict(self)

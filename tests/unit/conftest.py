@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +11,9 @@ from pytest_knav.history import History, Record
 from pytest_knav.history.merge import merge_diff
 from pytest_knav.history.record import FAULT, GAP, WATCH
 
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 KINDS = ("Pod", "Node", "Job", "Deployment")
 
@@ -83,6 +86,19 @@ class HistoryBuilder:
             nodes=frozenset(nodes),
         )
 
+    def span(
+        self, at: float, pods: Collection[str] = (), revision: int | None = None
+    ) -> FaultSpan:
+        """Return a fault that hits pods; by default it began with the last record."""
+        return FaultSpan(
+            name="NicDown",
+            id="f1",
+            started_revision=self.revision - 1 if revision is None else revision,
+            started_s=at,
+            nodes=frozenset(),
+            pods=frozenset(pods),
+        )
+
     def clear(self, at: float) -> None:
         """Mend what was broken."""
         self._add(at, "CLEARED", FAULT, "f1", "", data={})
@@ -131,7 +147,7 @@ class HistoryBuilder:
                 wall=at,
                 verb=verb,
                 kind=kind,
-                namespace="default" if kind == "Pod" else "",
+                namespace="default" if kind in {"Pod", "Job"} else "",
                 name=name,
                 uid=uid,
                 data=data,

@@ -1,0 +1,1 @@
+"""The standing rules, one module each; `table.py` lists them."""
