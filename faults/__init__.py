@@ -15,18 +15,57 @@ if __name__ != "pytest_knav.faults":
     )
 
 from pytest_knav.faults.base import Fault, FaultCard, Signal, World
-from pytest_knav.faults.control_plane import ComponentKill, ComponentPause
-from pytest_knav.faults.gpu import Action, GpuLost, GpuThrottle, GpuXid
+from pytest_knav.faults.control_plane import (
+    CertificateExpired,
+    ComponentKill,
+    ComponentPause,
+    ComponentReplaced,
+    ComponentRestart,
+    CrashLoop,
+    EtcdOutOfSpace,
+    LeaderLost,
+    PriorityChanged,
+    QuotaChanged,
+    SlowEtcd,
+    WatchCacheExpired,
+    WebhookDown,
+)
+from pytest_knav.faults.gpu import (
+    Action,
+    GpuEccError,
+    GpuLost,
+    GpuRowRemap,
+    GpuThrottle,
+    GpuXid,
+)
+from pytest_knav.faults.link import (
+    DegradedBandwidth,
+    LinkFlapping,
+    NicDown,
+    NvlinkDown,
+    SwitchDown,
+)
+from pytest_knav.faults.network import (
+    ApiErrors,
+    Bandwidth,
+    BlackHole,
+    ConnectionReset,
+    Latency,
+    StaleWatch,
+)
 from pytest_knav.faults.node import (
     NodeCordon,
     NodeCrash,
     NodeDeletion,
     NodeDrain,
+    NodeFlapping,
     NodeNotReady,
     NodePressure,
     NodeReboot,
+    SlowHeartbeats,
 )
 from pytest_knav.faults.pod import (
+    BadJobs,
     ContainerExit,
     HangBeforeReady,
     ImagePullFailure,
@@ -35,33 +74,61 @@ from pytest_knav.faults.pod import (
     OutOfMemoryKill,
     StuckTerminating,
 )
-from pytest_knav.faults.power import PowerLoss
+from pytest_knav.faults.power import PlaceLoss, PowerLoss
 
 
 __all__ = [
     "Action",
+    "ApiErrors",
+    "BadJobs",
+    "Bandwidth",
+    "BlackHole",
+    "CertificateExpired",
     "ComponentKill",
     "ComponentPause",
+    "ComponentReplaced",
+    "ComponentRestart",
+    "ConnectionReset",
     "ContainerExit",
+    "CrashLoop",
+    "DegradedBandwidth",
+    "EtcdOutOfSpace",
     "Fault",
     "FaultCard",
+    "GpuEccError",
     "GpuLost",
+    "GpuRowRemap",
     "GpuThrottle",
     "GpuXid",
     "HangBeforeReady",
     "ImagePullFailure",
     "InitFailure",
+    "Latency",
+    "LeaderLost",
     "LemonNode",
+    "LinkFlapping",
+    "NicDown",
     "NodeCordon",
     "NodeCrash",
     "NodeDeletion",
     "NodeDrain",
+    "NodeFlapping",
     "NodeNotReady",
     "NodePressure",
     "NodeReboot",
+    "NvlinkDown",
     "OutOfMemoryKill",
+    "PlaceLoss",
     "PowerLoss",
+    "PriorityChanged",
+    "QuotaChanged",
     "Signal",
+    "SlowEtcd",
+    "SlowHeartbeats",
+    "StaleWatch",
     "StuckTerminating",
+    "SwitchDown",
+    "WatchCacheExpired",
+    "WebhookDown",
     "World",
 ]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from threading import Event
 
     from pytest_knav.control_plane.changes import Change
+    from pytest_knav.control_plane.changes.base import Claim
     from pytest_knav.control_plane.plane import ControlPlane
     from pytest_knav.control_plane.profiles import TimeProfile
     from pytest_knav.history import History
@@ -36,7 +37,7 @@ class FaultCard:
     Attributes:
         family: Which module of `pytest_knav.faults` it belongs to.
         layer: What it acts on: `node`, `gpu`, `link`, `power`, `pod`, `process`,
-            `network`.
+            `network`, `api`.
         signals: By what the control plane can see it.
         stands_for: The real failures that look the same to a scheduler.
         source: Where it is known from: a paper, a vendor's document, Kubernetes' code.
@@ -183,6 +184,63 @@ class Fault(ABC):
     ) -> frozenset[str]:
         """Return the uids of the pods that it hits though their node goes on."""
         return frozenset()
+
+    def fabric_loss(
+        self,
+        world: World,  # noqa: ARG002 - for subclasses
+        targets: Sequence[str],  # noqa: ARG002 - likewise
+    ) -> Mapping[str, str | None]:
+        """
+        Return the nodes that run but whose links are broken: what collectives feel.
+
+        The value is None where a NIC has no link; where a node is cut off from the rest
+        of the fabric, a name of what it still reaches.
+        """
+        return {}
+
+    def reach(self, world: World, targets: Sequence[str]) -> frozenset[str]:
+        """
+        Return the names of the nodes that it does anything to: what a limit counts.
+
+        By default the nodes on which work is lost, those of the GPUs, NICs and pods it
+        hits, and those whose links are broken.
+        """
+        found = set(self.blast_radius(world, targets))
+        found.update(self.fabric_loss(world, targets))
+        if self.kind == "node":
+            found.update(targets)
+        elif self.kind in {"gpu", "nic"}:
+            found.update(target.partition("/")[0] for target in targets)
+        elif self.kind == "pod":
+            for target in targets:
+                namespace, _, name = target.rpartition("/")
+                pod = world.history.get("Pod", namespace or "default", name) or {}
+                found.add(pod.get("spec", {}).get("nodeName", ""))
+        return frozenset(found - {""})
+
+    def claims(self, world: World, targets: Sequence[str]) -> frozenset[Claim]:
+        """
+        Return what no other fault may break while it lasts, beside the values it sets.
+
+        By default its targets, and the nodes on which all work is lost.
+        """
+        nodes = self.blast_radius(world, targets)
+        named = {(f"{self.kind} {target}", "") for target in targets}
+        return frozenset(named | {(f"node {node}", "") for node in nodes})
+
+    def check(
+        self,
+        world: World,  # noqa: ARG002 - for subclasses
+        targets: Sequence[str],  # noqa: ARG002 - likewise
+    ) -> None:
+        """
+        Return when it can hit its targets as they are now; nothing is changed yet.
+
+        Raises:
+            BadInput: A target has failed already, or this cluster cannot express it.
+
+        """
+        return
 
     @abstractmethod
     def changes(self, world: World, targets: Sequence[str]) -> Sequence[Change]:

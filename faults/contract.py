@@ -12,13 +12,18 @@ def test_my_fault_keeps_the_contract(cluster, chaos):
 from __future__ import annotations
 
 import json
+from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import psutil
+
+from pytest_knav.control_plane import processes
 from pytest_knav.control_plane.changes import change_from_data
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pytest_knav.control_plane.cluster import Cluster
     from pytest_knav.faults.base import Fault
@@ -31,6 +36,7 @@ _LISTS: Final = (
     "/apis/resource.k8s.io/v1/resourceslices",
     "/apis/scheduling.k8s.io/v1/priorityclasses",
     "/api/v1/resourcequotas",
+    "/apis/resource.k8s.io/v1beta2/devicetaintrules",
 )
 _MOVES_METADATA: Final = {"resourceVersion", "managedFields", "generation"}
 _MOVES_CONDITION: Final = {
@@ -39,6 +45,8 @@ _MOVES_CONDITION: Final = {
     "reason",
     "message",
 }
+# Stores and logs grow, logs are turned over, the journal is a log as well.
+_MOVING: Final = {"etcd", "etcd-data", "logs", ".log", "journal.jsonl", "tmp"}
 # A replacement is another machine.
 _OF_ONE_LIFE: Final = {"uid", "creationTimestamp"}
 
@@ -84,7 +92,12 @@ def check_fault(fault: Fault, cluster: Cluster, chaos: Any) -> None:  # noqa: AN
 
 
 def standing(cluster: Cluster) -> dict[str, Any]:
-    """Return everything that a fault must put back: objects, and what runs."""
+    """
+    Return everything that a fault must put back.
+
+    Objects, components, the processes of the cluster and the ports they listen on, and
+    the files in its directory.
+    """
     found: dict[str, Any] = {
         f"{path}/{item['metadata']['name']}": _stable(item)
         for path in _LISTS
@@ -92,7 +105,37 @@ def standing(cluster: Cluster) -> dict[str, Any]:
     }
     for name, component in cluster.plane.components.items():
         found[f"component {name}"] = component.running
+    if cluster.plane.network is not None:
+        found |= cluster.plane.network.standing()
+    directory = cluster.plane.entry.directory
+    found |= _processes(directory)
+    found |= {f"file {path}": True for path in _files(directory)}
     return found
+
+
+def _processes(directory: Path) -> dict[str, Any]:
+    """Return how many processes of each program there are, and who listens where."""
+    found: Counter[str] = Counter()
+    for pid in processes.of_directory(directory):
+        try:
+            process = psutil.Process(pid)
+            program = Path((process.cmdline() or [""])[0]).name
+            sockets = process.net_connections("tcp")
+        except psutil.Error:
+            # It has ended meanwhile.
+            continue
+        found[f"processes {program}"] += 1
+        listening = {s.laddr.port for s in sockets if s.status == psutil.CONN_LISTEN}
+        found.update(f"port {port} of {program}" for port in listening)
+    return dict(found)
+
+
+def _files(directory: Path) -> Iterator[str]:
+    """Yield the files of a cluster, but for what its components write all the time."""
+    for path in directory.rglob("*"):
+        inside = path.relative_to(directory)
+        if not _MOVING & {*inside.parts, inside.suffix} and path.is_file():
+            yield str(inside)
 
 
 def _check_card(fault: Fault) -> None:
@@ -111,6 +154,11 @@ def _stable(item: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in item["metadata"].items()
         if key not in _MOVES_METADATA | _OF_ONE_LIFE
     }
+    if "ownerReferences" in metadata:
+        metadata["ownerReferences"] = [
+            {key: value for key, value in owner.items() if key not in _OF_ONE_LIFE}
+            for owner in metadata["ownerReferences"]
+        ]
     status = dict(item.get("status", {}))
     if "conditions" in status:
         # A reboot is meant to leave another one.
@@ -130,8 +178,21 @@ def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """Return in words what is not the same; empty when all is."""
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
-            return f"{name}: {before.get(name)} became {after.get(name)}"
+            return f"{name}{_where(before.get(name), after.get(name))}"
     return ""
+
+
+def _where(before: object, after: object, way: str = "") -> str:
+    """Return the first place where two values differ, and both."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in sorted({*before, *after}):
+            if before.get(key) != after.get(key):
+                return _where(before.get(key), after.get(key), f"{way}.{key}")
+    if isinstance(before, list) and isinstance(after, list):
+        for index, (old, new) in enumerate(zip(before, after, strict=False)):
+            if old != new:
+                return _where(old, new, f"{way}[{index}]")
+    return f"{way}: {before} became {after}"
 
 
 def _require(kept: object, fault: Fault, broken: str) -> None:

@@ -7,7 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_knav.errors import BadInput
-from pytest_knav.faults import targets
+from pytest_knav.faults import places, targets, words
+from pytest_knav.faults.link import targets as links
+from pytest_knav.faults.network.targets import between
 from pytest_knav.faults.targets import Submitted, Target, target_of
 
 
@@ -19,22 +21,27 @@ _NUMBER: Final = re.compile(r"-?\d+(\.\d+)?")
 _WORDS: Final[dict[str, Callable[..., Target]]] = {
     word.__name__: word
     for word in (
-        targets.busiest,
-        targets.everything,
+        between,
+        words.busiest,
+        places.correlated,
+        words.everything,
         targets.feed_of,
         targets.gpu_of,
         targets.gpus_of,
         targets.leaf_of,
-        targets.majority,
-        targets.minority,
+        words.majority,
+        words.minority,
+        links.nic_of,
         targets.node_of,
-        targets.one,
-        targets.percent,
+        links.nvlink_of,
+        words.one,
+        words.percent,
+        places.place_of,
         targets.pod_of,
         targets.pods_of,
         targets.rack_of,
         targets.rail,
-        targets.some,
+        words.some,
         targets.spine_of,
         targets.zone_of,
     )

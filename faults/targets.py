@@ -8,24 +8,35 @@ nothing is chosen twice.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from pytest_knav.errors import BadInput, InjectionNotObserved
+from pytest_knav.faults.pools import enough, gpus_on, known, pool
 from pytest_knav.topology import Level
 
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from pytest_knav.faults.base import World
     from pytest_knav.topology import NodeSpec, Topology
 
-Kind: TypeAlias = Literal["node", "gpu", "switch", "feed", "pod", "component"]
-_NAMES_SHOWN: Final = 3
+Kind: TypeAlias = Literal[
+    "node",
+    "gpu",
+    "nic",
+    "nvlink",
+    "switch",
+    "feed",
+    "place",
+    "pod",
+    "component",
+    "object",
+    "connection",
+]
 
 
 class Placed(Protocol):
@@ -130,11 +141,11 @@ def named(name: str) -> Target:
     """Return what has a name, or every name that a pattern such as `*-00?0` fits."""
 
     def resolver(world: World, _: random.Random, kind: Kind) -> Sequence[str]:
-        if kind in {"pod", "component"}:
+        if kind in {"pod", "component", "object"}:
             return (name,)
         if any(mark in name for mark in "*?["):
             return [n for n in pool(world, kind) if fnmatchcase(n, name)]
-        _known(world, name, kind)
+        known(world, name, kind)
         return (name,)
 
     return Target(text=name, resolver=resolver)
@@ -188,11 +199,31 @@ def gpu_of(placed: Any, index: int | None = None) -> Target:  # noqa: ANN401 - a
     return _member("gpu_of", "gpu", placed, index, lambda handle: handle.gpus)
 
 
-def gpus_of(where: Placed | str) -> Target:
-    """Return every GPU of a node, or of one of a workload's nodes."""
-    return _around(
+def gpus_of(where: Placed | str, count: int | None = None) -> Target:
+    """
+    Return GPUs of a node, or of one of a workload's nodes.
+
+    Args:
+        where: The name of a node, or a handle.
+        count: How many of them, chosen by the seed; by default all.
+
+    """
+    found = around(
         where, "gpus_of", "gpu", lambda _, node: [gpu.name for gpu in gpus_on(node)]
     )
+    if count is None:
+        return found
+    text = f"{found.text.removesuffix(')')}, count={count})"
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise BadInput(f"{text}: give a whole number from 1")
+
+    def resolver(world: World, choose: random.Random, kind: Kind) -> Sequence[str]:
+        names = list(found.resolver(world, choose, kind))
+        if names:
+            enough(text, count, len(names), kind)
+        return choose.sample(names, min(count, len(names)))
+
+    return Target(text=text, kind="gpu", resolver=resolver)
 
 
 def rack_of(where: Placed | str) -> Target:
@@ -204,17 +235,17 @@ def rack_of(where: Placed | str) -> Target:
             seed.
 
     """
-    return _around(where, "rack_of", "node", _nodes_at(Level.RACK))
+    return around(where, "rack_of", "node", _nodes_at(Level.RACK))
 
 
 def zone_of(where: Placed | str) -> Target:
     """Return every node of the zone of a node, or of one of a workload's nodes."""
-    return _around(where, "zone_of", "node", _nodes_at(Level.ZONE))
+    return around(where, "zone_of", "node", _nodes_at(Level.ZONE))
 
 
 def feed_of(where: Placed | str) -> Target:
     """Return every power feed of a node, or of one of a workload's nodes."""
-    return _around(where, "feed_of", "feed", lambda _, node: node.power_feeds)
+    return around(where, "feed_of", "feed", lambda _, node: node.power_feeds)
 
 
 def leaf_of(where: Placed | str) -> Target:
@@ -223,7 +254,7 @@ def leaf_of(where: Placed | str) -> Target:
 
     Where each rail has a leaf switch of its own, they are all of the node's.
     """
-    return _around(
+    return around(
         where,
         "leaf_of",
         "switch",
@@ -238,7 +269,7 @@ def spine_of(where: Placed | str) -> Target:
         leaves = {leaf for leaf in node.uplinks if leaf is not None}
         return [up for leaf in leaves for up, _ in topology.switch(leaf).uplinks]
 
-    return _around(where, "spine_of", "switch", above)
+    return around(where, "spine_of", "switch", above)
 
 
 def rail(number: int, of: Placed | str | None = None) -> Target:
@@ -277,103 +308,7 @@ def rail(number: int, of: Placed | str | None = None) -> Target:
     return Target(text=f"rail({number}, of={label})", kind="switch", resolver=one_of)
 
 
-def percent(share: float) -> Target:
-    """Return a share of all there are, at least one, chosen by the seed."""
-    if isinstance(share, bool) or not isinstance(share, int | float):
-        raise BadInput(f"percent({share!r}): give a number above 0, at most 100")
-    if not 0 < share <= 100:
-        raise BadInput(f"percent({share!r}): give a number above 0, at most 100")
-    return _sample(
-        f"percent({share:g})", lambda count: max(1, round(count * share / 100))
-    )
-
-
-def one() -> Target:
-    """Return one, chosen by the seed."""
-    return some(1)
-
-
-def some(count: int) -> Target:
-    """Return a number of them, chosen by the seed."""
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise BadInput(f"some({count!r}): give a whole number from 1")
-    return _sample("one()" if count == 1 else f"some({count})", lambda _: count)
-
-
-def minority() -> Target:
-    """Return the largest number that is less than half, by the seed."""
-    return _sample("minority()", lambda count: (count - 1) // 2)
-
-
-def majority() -> Target:
-    """Return the smallest number that is more than half, by the seed."""
-    return _sample("majority()", lambda count: count // 2 + 1)
-
-
-def everything() -> Target:
-    """Return all there are."""
-    return _sample("everything()", lambda count: count)
-
-
-def busiest(count: int = 1) -> Target:
-    """Return the nodes with most pods on them; among equals the seed chooses."""
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise BadInput(f"busiest({count!r}): give a whole number from 1")
-
-    def resolver(world: World, choose: random.Random, kind: Kind) -> Sequence[str]:
-        names = pool(world, kind)
-        _enough(f"busiest({count})", count, len(names), kind)
-        pods = dict.fromkeys(names, 0)
-        for pod in world.history.latest("Pod").values():
-            node = pod.get("spec", {}).get("nodeName")
-            alive = pod.get("status", {}).get("phase") in {"Pending", "Running"}
-            if alive and node in pods:
-                pods[node] += 1
-        shuffled = choose.sample(names, len(names))
-        return sorted(shuffled, key=lambda name: -pods[name])[:count]
-
-    return Target(text=f"busiest({count})", kind="node", resolver=resolver)
-
-
-def pool(world: World, kind: Kind) -> list[str]:
-    """
-    Return the names of all there are of a kind.
-
-    Raises:
-        BadInput: The topology has none, or the kind has no pool.
-
-    """
-    topology = world.topology
-    pools: Mapping[str, Callable[[], list[str]]] = {
-        "node": lambda: [node.name for node in topology.nodes],
-        "gpu": lambda: [g.name for node in topology.nodes for g in gpus_on(node)],
-        "switch": lambda: [switch.name for switch in topology.switches],
-        "feed": lambda: list(
-            dict.fromkeys(f for node in topology.nodes for f in node.power_feeds)
-        ),
-    }
-    names = pools[kind]() if kind in pools else []
-    if not names:
-        raise BadInput(f"{topology.name} has no {kind} to choose from")
-    return names
-
-
-def gpus_on(node: NodeSpec) -> list[Any]:
-    """Return the GPUs of a node."""
-    return [node.gpu(index) for index in range(node.gpus)]
-
-
-def _sample(text: str, number: Callable[[int], int]) -> Target:
-    def resolver(world: World, choose: random.Random, kind: Kind) -> Sequence[str]:
-        names = pool(world, kind)
-        count = number(len(names))
-        _enough(text, count, len(names), kind)
-        return choose.sample(names, count)
-
-    return Target(text=text, resolver=resolver)
-
-
-def _around(
+def around(
     where: Placed | str,
     word: str,
     kind: Kind,
@@ -387,7 +322,7 @@ def _around(
         if not nodes:
             return ()
         chosen = choose.choice(nodes)
-        _known(world, chosen, "node")
+        known(world, chosen, "node")
         found = names(world.topology, world.topology.node(chosen))
         if not found:
             raise BadInput(
@@ -460,24 +395,6 @@ def _one_of(
     if not -len(names) <= index < len(names):
         raise BadInput(f"{text}: it has {len(names)} of them")
     return (names[index],)
-
-
-def _enough(text: str, count: int, there_are: int, kind: Kind) -> None:
-    if count > there_are:
-        raise BadInput(f"{text}: there are {there_are} {kind}s")
-
-
-def _known(world: World, name: str, kind: Kind) -> None:
-    names = pool(world, kind)
-    if name in names:
-        return
-    close = difflib.get_close_matches(name, names, n=_NAMES_SHOWN)
-    hint = f"did you mean {', '.join(close)}?" if close else ""
-    shown = " … ".join(dict.fromkeys((names[0], names[-1])))
-    raise BadInput(
-        f"no {kind} {name!r} in {world.topology.name}: it has {shown}"
-        f"{'; ' + hint if hint else ''}"
-    )
 
 
 def _label(placed: Any) -> str:  # noqa: ANN401 - a message for whatever was given

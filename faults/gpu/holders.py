@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from pytest_knav.control_plane.changes import Edit, ObjectRef, node
+from pytest_knav.control_plane.changes import Create, Edit, ObjectRef, node
 from pytest_knav.errors import BadInput
 from pytest_knav.metrics.assignment import Assignment
 from pytest_knav.topology.devices import gpu_of_device
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_knav.control_plane.changes import Change
     from pytest_knav.faults.base import World
 
+By = Literal["slice", "rule"]
 DEVICE_TAINT: Final = "gpu.nvidia.com/xid"
 
 
@@ -51,7 +52,9 @@ def pods_on(world: World, targets: Sequence[str]) -> list[str]:
     return sorted(found & running)
 
 
-def unusable(world: World, targets: Sequence[str], value: str) -> list[Change]:
+def unusable(
+    world: World, targets: Sequence[str], value: str, by: By = "slice"
+) -> list[Change]:
     """
     Return the changes by which a scheduler sees that GPUs cannot be used.
 
@@ -59,12 +62,20 @@ def unusable(world: World, targets: Sequence[str], value: str) -> list[Change]:
     (DRADeviceTaints, KEP-5055); else its node offers one less, as after a device plugin
     has called a GPU unhealthy.
 
+    Args:
+        world: The cluster.
+        targets: The GPUs.
+        value: Of the taints: the XID.
+        by: Who taints devices: `slice`, their driver in the ResourceSlice, or `rule`,
+            an operator by a DeviceTaintRule.
+
     Raises:
         BadInput: A node does not offer them any more.
 
     """
     if world.topology.dra:
-        return [_taint(world, name, value) for name in targets]
+        make = _rule if by == "rule" else _taint
+        return [make(world, name, value) for name in targets]
     lost = Counter(split(name)[0] for name in targets)
     return [_fewer(world, owner, count) for owner, count in lost.items()]
 
@@ -85,11 +96,81 @@ def _of_claims(world: World, targets: set[str]) -> set[str]:
     }
 
 
-def _taint(world: World, name: str, value: str) -> Change:
+def check_by(fault: str, by: object) -> None:
+    """
+    Return when devices can be tainted by it.
+
+    Raises:
+        BadInput: They cannot.
+
+    """
+    if by not in get_args(By):
+        raise BadInput(f"{fault}(by={by!r}): use one of {', '.join(get_args(By))}")
+
+
+def check_gpus(
+    fault: str, world: World, targets: Sequence[str], by: By = "slice"
+) -> None:
+    """
+    Return when the GPUs are still offered, and this cluster can taint them that way.
+
+    Raises:
+        BadInput: One has failed already, its node is gone, or there are no devices.
+
+    """
+    for name in targets:
+        owner, _ = split(name)
+        if world.history.get("Node", "", owner) is None:
+            raise BadInput(f"{fault}: {owner} is not in the cluster, nor is {name}")
+        if world.topology.dra and _slice_of(world, name) is None:
+            raise BadInput(
+                f"{fault}: {name} is in no ResourceSlice of the cluster, so it has "
+                "failed already, or its driver offers it under another name"
+            )
+    if by == "slice":
+        return
+    if not world.topology.dra:
+        raise BadInput(
+            f"{fault}: by='rule' taints devices, and here GPUs are amounts of their "
+            "nodes: mark the test knav(dra=True)"
+        )
+    rules = ObjectRef(kind="DeviceTaintRule", name="")
+    if world.plane.api.get_or_none(rules.collection) is None:
+        raise BadInput(
+            f"{fault}: this cluster serves no DeviceTaintRule "
+            f"({rules.collection}): it needs Kubernetes 1.36 and the feature gate "
+            "DRADeviceTaintRules"
+        )
+
+
+def _rule(world: World, name: str, value: str) -> Change:
+    owner, index = split(name)
+    _, device, spec = _found(world, name)
+    rule = ObjectRef(kind="DeviceTaintRule", name=f"xid-{owner}-gpu-{index}")
+    taint = {"key": DEVICE_TAINT, "effect": "NoExecute", "value": value}
+    selector = {
+        "driver": spec["driver"],
+        "pool": spec["pool"]["name"],
+        "device": device,
+    }
+    body = {
+        "apiVersion": rule.collection.removeprefix("/apis/").rpartition("/")[0],
+        "kind": "DeviceTaintRule",
+        "metadata": {"name": rule.name},
+        "spec": {"deviceSelector": selector, "taint": taint},
+    }
+    return Create(ref=rule, body=body, signal="device taint")
+
+
+def _found(world: World, name: str) -> tuple[str, str, Mapping[str, Any]]:
     found = _slice_of(world, name)
     if found is None:
         raise BadInput(f"{name} is in no ResourceSlice of the cluster")
-    slice_name, device = found
+    return found
+
+
+def _taint(world: World, name: str, value: str) -> Change:
+    slice_name, device, _ = _found(world, name)
     way = (
         "spec",
         "devices",
@@ -105,12 +186,13 @@ def _taint(world: World, name: str, value: str) -> Change:
     )
 
 
-def _slice_of(world: World, name: str) -> tuple[str, str] | None:
+def _slice_of(world: World, name: str) -> tuple[str, str, Mapping[str, Any]] | None:
+    """Return the slice that offers a GPU, its device there, and the slice's spec."""
     for found in world.history.latest("ResourceSlice").values():
         spec = found.get("spec", {})
         for device in _devices(spec):
             if gpu_of_device(spec["driver"], spec["pool"]["name"], device) == name:
-                return found["metadata"]["name"], device
+                return found["metadata"]["name"], device, spec
     return None
 
 

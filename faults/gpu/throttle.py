@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pytest_knav.errors import BadInput
 from pytest_knav.faults.base import Fault, FaultCard
 from pytest_knav.faults.gpu.holders import split
-from pytest_knav.faults.gpu.xid import metrics
+from pytest_knav.faults.gpu.reports import metrics
 
 
 if TYPE_CHECKING:

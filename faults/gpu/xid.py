@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from pytest_knav.control_plane.changes import Edit, GpuMetrics, node
+from pytest_knav.durations import Duration, seconds
 from pytest_knav.errors import BadInput
 from pytest_knav.faults.base import Fault, FaultCard, Signal
-from pytest_knav.faults.gpu.holders import pods_on, split, unusable
+from pytest_knav.faults.gpu.holders import (
+    By,
+    check_by,
+    check_gpus,
+    pods_on,
+    unusable,
+)
 from pytest_knav.faults.gpu.policies import Action, action_for
+from pytest_knav.faults.gpu.reports import conditions, events, later, metrics
 from pytest_knav.faults.pod.ends import end_of, uids_of
 
 
@@ -24,6 +30,14 @@ if TYPE_CHECKING:
 # A CUDA process that loses its device aborts: 128 + SIGABRT.
 _ABORTED: Final = 134
 _FALLEN_OFF: Final = 79
+_SIGNALS: Final = (
+    "device taint",
+    "allocatable",
+    "condition",
+    "event",
+    "pod status",
+    "metric",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +46,23 @@ class GpuXid(Fault):
     GPUs report an XID error, and what it asks for follows.
 
     Changes: the series DCGM_FI_DEV_XID_ERRORS has the code. For everything but IGNORE
-    the pods that hold the GPU end (exit code 134), and the node carries the condition
-    SysLogsXIDError. From RESET_GPU on the GPU cannot be used any more: where GPUs are
-    devices (`knav(dra=True)`) it gets a device taint with the effect NoExecute, else
-    its node offers one less. Whether a node is cordoned, rebooted or replaced after
-    that is for a health agent to decide: add NodeCordon or NodeCrash to say what yours
-    does.
+    the pods that hold the GPU end (exit code 134). After `detect_after` a health agent
+    tells of it: an Event of the node, for everything but IGNORE the condition
+    SysLogsXIDError of the node, and from RESET_GPU on the GPU cannot be used any more:
+    where GPUs are devices (`knav(dra=True)`) it gets a device taint with the effect
+    NoExecute, else its node offers one less. Whether a node is cordoned, rebooted or
+    replaced after that is for another agent to decide: add NodeCordon, NodeDrain or
+    NodeReboot to say what yours does.
 
     Args:
         target: A GPU such as `dgx-h100-0003/gpu-5`, several, or an expression such as
             `gpu_of(handle)`, `percent(1)`.
         code: The XID.
         policy: `nvidia`, `eks`, or a mapping of XIDs to actions.
+        detect_after: How long it takes the agent; by default as the time profile says:
+            at once in `fast`, 5 minutes in `real`.
+        by: Who taints devices: `slice`, their driver in the ResourceSlice, or `rule`,
+            an operator by a DeviceTaintRule (KEP-5055).
 
     """
 
@@ -51,7 +70,7 @@ class GpuXid(Fault):
     card: ClassVar[FaultCard] = FaultCard(
         family="gpu",
         layer="gpu",
-        signals=("device taint", "allocatable", "condition", "pod status", "metric"),
+        signals=_SIGNALS,
         stands_for="an XID in the kernel log: ECC, fallen off the bus, NVLink, GSP …",
         source="NVIDIA, XID errors, catalogue for A100 and newer; NVSentinel, syslog "
         "health monitor (SysLogsXIDError); KEP-5055",
@@ -64,12 +83,18 @@ class GpuXid(Fault):
 
     code: int = _FALLEN_OFF
     policy: str | Mapping[int, Action | str] = "nvidia"
+    detect_after: Duration | None = None
+    by: By = "slice"
 
     def __post_init__(self) -> None:
         Fault.__post_init__(self)
+        fault = type(self).__name__
         if isinstance(self.code, bool) or not isinstance(self.code, int):
-            raise BadInput(f"GpuXid(code={self.code!r}): give the number of an XID")
+            raise BadInput(f"{fault}(code={self.code!r}): give the number of an XID")
         action_for(self.code, self.policy)
+        check_by(fault, self.by)
+        if self.detect_after is not None:
+            seconds(self.detect_after, name="detect_after")
 
     @property
     def action(self) -> Action:
@@ -87,19 +112,25 @@ class GpuXid(Fault):
             return frozenset()
         return uids_of(world, pods_on(world, targets))
 
+    def check(self, world: World, targets: Sequence[str]) -> None:
+        """Return when the GPUs are offered; else as `Fault.check`."""
+        check_gpus(self.name, world, targets, self.by)
+
     def changes(self, world: World, targets: Sequence[str]) -> Sequence[Change]:
         """Return metrics, and by the action conditions, ends of pods, and the GPU."""
-        made: list[Change] = [metrics(name, xid=self.code) for name in targets]
-        if self.action is Action.IGNORE:
-            return made
-        made += conditions(
-            targets,
-            "SysLogsXIDError",
-            f"ErrorCode:{self.code} Recommended Action={self.action.name}",
-        )
-        if self.action is not Action.RESTART_APP:
-            made += unusable(world, targets, str(self.code))
-        return [*made, *_ends(world, targets)]
+        said = f"ErrorCode:{self.code} Recommended Action={self.action.name}"
+        made = self._series(targets)
+        told = events(world, targets, "SysLogsXIDError", said)
+        if self.action is not Action.IGNORE:
+            made += _ends(world, targets)
+            told += conditions(targets, "SysLogsXIDError", said)
+        if self.action not in {Action.IGNORE, Action.RESTART_APP}:
+            told += unusable(world, targets, str(self.code), self.by)
+        return [*made, *later(world, told, self.detect_after)]
+
+    def _series(self, targets: Sequence[str]) -> list[Change]:
+        """Return what the series of the GPUs say."""
+        return [metrics(name, xid=self.code) for name in targets]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +138,19 @@ class GpuLost(Fault):
     """
     GPUs have fallen off the bus: the driver no longer sees them.
 
-    Changes: they have no series any more, their pods end (exit code 134), their node
-    carries the condition SysLogsGPUFallenOff, and they cannot be used: a device taint
-    with the effect NoExecute where GPUs are devices, else one less on the node.
+    Changes: they have no series any more, and their pods end (exit code 134). After
+    `detect_after` an agent tells of it: an Event and the condition SysLogsGPUFallenOff
+    of their node, and they cannot be used: a device taint with the effect NoExecute
+    where GPUs are devices, else that many less on the node. `gpus_of(node, count=4)` is
+    half of a node with eight.
 
     Args:
         target: A GPU such as `dgx-h100-0003/gpu-5`, several, or an expression such as
-            `gpu_of(handle)`, `percent(1)`.
+            `gpu_of(handle)`, `gpus_of(handle, count=2)`, `percent(1)`.
+        detect_after: How long it takes the agent; by default as the time profile says:
+            at once in `fast`, 5 minutes in `real`.
+        by: Who taints devices: `slice`, their driver in the ResourceSlice, or `rule`,
+            an operator by a DeviceTaintRule (KEP-5055).
 
     """
 
@@ -121,12 +158,21 @@ class GpuLost(Fault):
     card: ClassVar[FaultCard] = FaultCard(
         family="gpu",
         layer="gpu",
-        signals=("device taint", "allocatable", "condition", "pod status", "metric"),
+        signals=_SIGNALS,
         stands_for="XID 79, a loose riser, a PCIe switch or a GPU without power",
         source="NVIDIA, XID 79; NVSentinel, SysLogsGPUFallenOff; KEP-5055",
         certifies="that a node with fewer GPUs is used for what it still has",
         does_not_certify="that the loss is detected: its report is what is made here",
     )
+
+    detect_after: Duration | None = None
+    by: By = "slice"
+
+    def __post_init__(self) -> None:
+        Fault.__post_init__(self)
+        check_by("GpuLost", self.by)
+        if self.detect_after is not None:
+            seconds(self.detect_after, name="detect_after")
 
     def blast_radius(self, world: World, targets: Sequence[str]) -> frozenset[str]:
         """Return no nodes: the other GPUs of a node go on."""
@@ -137,52 +183,30 @@ class GpuLost(Fault):
         """Return the pods that hold the GPUs."""
         return uids_of(world, pods_on(world, targets))
 
+    def check(self, world: World, targets: Sequence[str]) -> None:
+        """Return when the GPUs are offered; else as `Fault.check`."""
+        check_gpus(self.name, world, targets, self.by)
+
     def changes(self, world: World, targets: Sequence[str]) -> Sequence[Change]:
-        """Return metrics, conditions, ends of pods, and the GPUs."""
+        """Return metrics, ends of pods, what the agent says, and the GPUs."""
+        kind, said = "SysLogsGPUFallenOff", "GPU has fallen off the bus"
+        told = [
+            *events(world, targets, kind, said),
+            *conditions(targets, kind, said),
+            *unusable(world, targets, str(_FALLEN_OFF), self.by),
+        ]
         return [
             *(metrics(name, lost=True, xid=_FALLEN_OFF) for name in targets),
-            *conditions(targets, "SysLogsGPUFallenOff", "GPU has fallen off the bus"),
-            *unusable(world, targets, str(_FALLEN_OFF)),
             *_ends(world, targets),
+            *later(world, told, self.detect_after),
         ]
 
     def signal(
         self, world: World, targets: Sequence[str], started_s: float, now_s: float
     ) -> Signal | None:
-        """Return how many GPUs are reported lost."""
+        """Return how many GPUs are lost."""
         del world, started_s, now_s
-        return Signal(name="lost", evidence=f"{len(targets)} GPUs are reported lost")
-
-
-def metrics(name: str, **values: Any) -> Change:  # noqa: ANN401 - fields of GpuSignal
-    """Return the change of a GPU's series."""
-    owner, index = split(name)
-    return GpuMetrics(node=owner, gpu=index, values=values, signal="metric")
-
-
-def conditions(targets: Sequence[str], kind: str, message: str) -> list[Change]:
-    """Return the condition on each node of some GPUs, as a health agent writes it."""
-    by_node: dict[str, list[str]] = {}
-    for name in targets:
-        owner, index = split(name)
-        by_node.setdefault(owner, []).append(f"GPU:{index}")
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return [
-        Edit(
-            ref=node(owner),
-            way=("status", "conditions", {"type": kind}),
-            value={
-                "type": kind,
-                "status": "True",
-                "reason": f"{kind}IsNotHealthy",
-                "message": f"{message} {' '.join(gpus)}",
-                "lastTransitionTime": now,
-            },
-            subresource="status",
-            signal="condition",
-        )
-        for owner, gpus in by_node.items()
-    ]
+        return Signal(name="lost", evidence=f"{len(targets)} GPUs are lost")
 
 
 def _ends(world: World, targets: Sequence[str]) -> list[Change]:

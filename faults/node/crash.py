@@ -9,6 +9,7 @@ from pytest_knav.control_plane.changes import label_node
 from pytest_knav.control_plane.kwokctl import KUBELET_LABEL, KUBELET_RUNNING
 from pytest_knav.control_plane.nodes import UNREACHABLE, node_info
 from pytest_knav.faults.base import Fault, FaultCard, Signal
+from pytest_knav.faults.node.states import check_alive
 
 
 if TYPE_CHECKING:
@@ -56,6 +57,10 @@ class NodeCrash(Fault):
         ),
         undone="the kubelets renew their leases again, and end what was to be deleted",
     )
+
+    def check(self, world: World, targets: Sequence[str]) -> None:
+        """Return when every target is alive; else as `Fault.check`."""
+        check_alive(self.name, world, targets)
 
     def changes(self, world: World, targets: Sequence[str]) -> Sequence[Change]:
         """Return the removal of the label by which KWOK takes care of a node."""
@@ -128,7 +133,8 @@ def last_renewal_s(world: World, node: str) -> float:
     if lease is None:
         return float("-inf")
     # Nothing but renewals changes a lease of a node.
-    return world.history.versions(lease["metadata"]["uid"])[-1].monotonic
+    last = world.history.last_of(lease["metadata"]["uid"])
+    return float("-inf") if last is None else last.monotonic
 
 
 def _node(world: World, name: str) -> Mapping[str, Any] | None:

@@ -11,7 +11,12 @@ from pytest_knav.control_plane.kwokctl import KUBELET_PROBLEM
 from pytest_knav.control_plane.nodes import NOT_READY
 from pytest_knav.errors import BadInput
 from pytest_knav.faults.base import Fault, FaultCard, Signal
-from pytest_knav.faults.node.states import all_ready, all_tainted
+from pytest_knav.faults.node.states import (
+    all_ready,
+    all_tainted,
+    check_alive,
+    told_by_kubelet,
+)
 
 
 if TYPE_CHECKING:
@@ -39,6 +44,12 @@ _PRESSURES: Final = {
     ),
 }
 
+_EVENTS: Final = {
+    "MemoryPressure": "NodeHasInsufficientMemory",
+    "DiskPressure": "NodeHasDiskPressure",
+    "PIDPressure": "NodeHasInsufficientPID",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class NodeNotReady(Fault):
@@ -46,7 +57,7 @@ class NodeNotReady(Fault):
     Kubelets report that their node is not ready, and go on renewing their leases.
 
     Changes: the kubelets that KWOK plays write Ready=False with the reason
-    KubeletNotReady. The control plane taints the nodes
+    KubeletNotReady, and the Event NodeNotReady. The control plane taints the nodes
     `node.kubernetes.io/not-ready` and evicts their pods when the toleration ends; the
     kubelets then end them, since they are alive. No grace period passes first: this is
     seen sooner than a crash.
@@ -59,7 +70,7 @@ class NodeNotReady(Fault):
     card: ClassVar[FaultCard] = FaultCard(
         family="node",
         layer="node",
-        signals=("condition", "taint"),
+        signals=("condition", "taint", "event"),
         stands_for="container runtime down, network plugin not ready, kubelet unwell",
         source="Kubernetes, pkg/kubelet/nodestatus/setters.go (ReadyCondition)",
         certifies=(
@@ -70,10 +81,14 @@ class NodeNotReady(Fault):
         undone="the kubelets report Ready again",
     )
 
+    def check(self, world: World, targets: Sequence[str]) -> None:
+        """Return when every target is alive; else as `Fault.check`."""
+        check_alive(self.name, world, targets)
+
     def changes(self, world: World, targets: Sequence[str]) -> Sequence[Change]:
         """Return the annotation by which the played kubelets are unwell."""
         del world
-        return [
+        unwell = [
             Patch(
                 ref=node(name),
                 body={"metadata": {"annotations": {KUBELET_PROBLEM: "not-ready"}}},
@@ -82,6 +97,8 @@ class NodeNotReady(Fault):
             )
             for name in targets
         ]
+        said = "Node {node} status is now: NodeNotReady"
+        return [*unwell, *told_by_kubelet(targets, "NodeNotReady", said)]
 
     def signal(
         self, world: World, targets: Sequence[str], started_s: float, now_s: float
@@ -108,8 +125,9 @@ class NodePressure(Fault):
     Nodes run short of memory, disk or process ids, and say so.
 
     Changes: the condition MemoryPressure, DiskPressure or PIDPressure becomes True; the
-    control plane adds the taint of the same name with the effect NoSchedule. Pods that
-    run stay: a kubelet's own evictions are a fault of pods.
+    kubelet writes the Event of it, and the control plane adds the taint of the same
+    name with the effect NoSchedule. Pods that run stay: a kubelet's own evictions are a
+    fault of pods.
 
     Args:
         target: A node name, several, or an expression such as `node_of(handle)`.
@@ -120,7 +138,7 @@ class NodePressure(Fault):
     card: ClassVar[FaultCard] = FaultCard(
         family="node",
         layer="node",
-        signals=("condition", "taint"),
+        signals=("condition", "taint", "event"),
         stands_for="host memory, disk or process ids used up",
         source="Kubernetes, pkg/kubelet/nodestatus/setters.go; taint by node lifecycle",
         certifies="that nothing new is put onto a node under pressure",
@@ -138,8 +156,17 @@ class NodePressure(Fault):
                 f"{', '.join(_PRESSURES)}"
             )
 
+    def blast_radius(self, world: World, targets: Sequence[str]) -> frozenset[str]:
+        """Return no nodes: work goes on."""
+        del world, targets
+        return frozenset()
+
+    def check(self, world: World, targets: Sequence[str]) -> None:
+        """Return when every target is alive; else as `Fault.check`."""
+        check_alive(self.name, world, targets)
+
     def changes(self, world: World, targets: Sequence[str]) -> Sequence[Change]:
-        """Return the condition."""
+        """Return the condition and its Event."""
         del world
         reason, message, _ = _PRESSURES[self.condition]
         value = {
@@ -149,7 +176,9 @@ class NodePressure(Fault):
             "lastTransitionTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
         way = ("status", "conditions", {"type": self.condition})
-        return [
+        # The names of the Events are not those of the reasons (setters.go, too).
+        event, said = _EVENTS[self.condition], "Node {node} status is now: "
+        short = [
             Edit(
                 ref=node(name),
                 way=way,
@@ -159,6 +188,7 @@ class NodePressure(Fault):
             )
             for name in targets
         ]
+        return [*short, *told_by_kubelet(targets, event, f"{said}{event}")]
 
     def detected(self, world: World, targets: Sequence[str]) -> Signal | None:
         """Return that every target carries the taint."""

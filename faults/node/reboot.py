@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from pytest_knav.control_plane.changes import ContainersEnd, Edit, node, pod
 from pytest_knav.faults.base import FaultCard
 from pytest_knav.faults.node.crash import NodeCrash
+from pytest_knav.faults.node.states import told_by_kubelet
 
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ class NodeReboot(NodeCrash):
     Nodes go down, and come back with every container of theirs dead.
 
     Changes: as NodeCrash, until it is cleared; `for_("60s", NodeReboot(...))` says how
-    long it takes. Then the nodes have another boot id, and the pods that were still
-    bound to them end (exit code 255): those that may restart do so in place, the others
-    are Failed.
+    long it takes. Then the nodes have another boot id, an Event says so, and the
+    pods that were still bound to them end (exit code 255): those that may restart do so
+    in place, the others are Failed.
 
     Args:
         target: A node name, several, or an expression such as `node_of(handle)`.
@@ -40,7 +41,7 @@ class NodeReboot(NodeCrash):
     card: ClassVar[FaultCard] = FaultCard(
         family="node",
         layer="node",
-        signals=("lease", "condition", "taint", "pod status"),
+        signals=("lease", "condition", "taint", "pod status", "event"),
         stands_for="a kernel update, a reset after an XID, a watchdog",
         source="Kubernetes, pkg/kubelet (bootID); containerd, pkg/cri (exit code 255)",
         certifies=(
@@ -53,7 +54,7 @@ class NodeReboot(NodeCrash):
 
     def aftermath(self, world: World, targets: Sequence[str]) -> Sequence[Change]:
         """Return the new boot ids, and the ends of the pods that ran there."""
-        boots: list[Change] = [
+        boots = [
             Edit(
                 ref=node(name),
                 way=("status", "nodeInfo", "bootID"),
@@ -76,4 +77,14 @@ class NodeReboot(NodeCrash):
             if found.get("spec", {}).get("nodeName") in wanted
             and found.get("status", {}).get("phase") == "Running"
         ]
-        return [*boots, *ends]
+        told = [
+            one
+            for boot, name in zip(boots, targets, strict=True)
+            for one in told_by_kubelet(
+                [name],
+                "Rebooted",
+                f"Node {name} has been rebooted, boot id: {boot.value}",
+                warning=True,
+            )
+        ]
+        return [*boots, *ends, *told]

@@ -5,18 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_knav.control_plane.changes import Delete, Edit, Evict, node, pod
+from pytest_knav.control_plane.changes import (
+    Delete,
+    Edit,
+    Evict,
+    ObjectRef,
+    Withdraw,
+    node,
+    pod,
+)
 from pytest_knav.control_plane.kwokctl import KUBELET_LABEL
 from pytest_knav.control_plane.nodes import node_info
 from pytest_knav.durations import Duration, seconds
 from pytest_knav.faults.base import Fault, FaultCard, Signal
-from pytest_knav.faults.node.states import all_tainted
+from pytest_knav.faults.node.states import all_tainted, check_there
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pytest_knav.control_plane.changes import Change
+    from pytest_knav.control_plane.changes.base import Claim
     from pytest_knav.faults.base import World
 
 _ENDED = {"Succeeded", "Failed"}
@@ -47,6 +56,20 @@ class NodeCordon(Fault):
         does_not_certify="what becomes of the work that runs there",
         undone="uncordoned, if it was not cordoned before",
     )
+
+    def blast_radius(self, world: World, targets: Sequence[str]) -> frozenset[str]:
+        """Return no nodes: work goes on."""
+        del world, targets
+        return frozenset()
+
+    def claims(self, world: World, targets: Sequence[str]) -> frozenset[Claim]:
+        """Return nothing but the cordon: what is cordoned may fail, and the reverse."""
+        del world, targets
+        return frozenset()
+
+    def check(self, world: World, targets: Sequence[str]) -> None:
+        """Return when every target is there; else as `Fault.check`."""
+        check_there(self.name, world, targets)
 
     def changes(self, world: World, targets: Sequence[str]) -> Sequence[Change]:
         """Return the cordon of each node."""
@@ -98,6 +121,15 @@ class NodeDrain(Fault):
         Fault.__post_init__(self)
         seconds(self.timeout, name="timeout")
 
+    def claims(self, world: World, targets: Sequence[str]) -> frozenset[Claim]:
+        """Return nothing but the cordon: a node that fails is drained, and reverse."""
+        del world, targets
+        return frozenset()
+
+    def check(self, world: World, targets: Sequence[str]) -> None:
+        """Return when every target is there; else as `Fault.check`."""
+        check_there(self.name, world, targets)
+
     def changes(self, world: World, targets: Sequence[str]) -> Sequence[Change]:
         """Return the cordon of each node, then the eviction of each pod on it."""
         limit_s = seconds(self.timeout, name="timeout")
@@ -140,9 +172,10 @@ class NodeDeletion(Fault):
     """
     Node objects are deleted, as when a cloud takes a machine back.
 
-    Changes: the Node is gone, its lease and, after the quarantine of the pod garbage
-    collector, its pods. Clearing it makes a replacement of the same name with a uid of
-    its own, which a kubelet takes up as it does a new machine.
+    Changes: the Node is gone, its lease, its device slices and, after the quarantine of
+    the pod garbage collector, its pods. Clearing it makes a replacement of the same
+    name with a uid of its own, which a kubelet takes up as it does a new machine, and
+    which offers the same devices.
 
     Args:
         target: A node name, several, or an expression such as `node_of(handle)`.
@@ -160,10 +193,24 @@ class NodeDeletion(Fault):
         undone="a new Node object with the labels, taints and resources of the old one",
     )
 
+    def check(self, world: World, targets: Sequence[str]) -> None:
+        """Return when every target is there; else as `Fault.check`."""
+        check_there(self.name, world, targets)
+
     def changes(self, world: World, targets: Sequence[str]) -> Sequence[Change]:
-        """Return the deletion of each node."""
-        del world
-        return [Delete(ref=node(name), signal="node") for name in targets]
+        """Return the deletion of each node, and of the device slices it owns."""
+        wanted = set(targets)
+        slices = [
+            Withdraw(
+                ref=ObjectRef(kind="ResourceSlice", name=found["metadata"]["name"]),
+                node=found["spec"]["nodeName"],
+                signal="node",
+            )
+            for found in _slices(world)
+            if found["spec"].get("nodeName") in wanted
+        ]
+        # Taken back in the other order: a slice belongs to the node that is there.
+        return [*slices, *(Delete(ref=node(name), signal="node") for name in targets)]
 
     def cleared(
         self, world: World, targets: Sequence[str], cleared_s: float
@@ -178,6 +225,12 @@ class NodeDeletion(Fault):
             if labelled and not node_info(found).usable:
                 return None
         return Signal(name="replaced", evidence=f"{len(targets)} nodes Ready")
+
+
+def _slices(world: World) -> Iterable[Mapping[str, Any]]:
+    if not world.topology.dra:
+        return ()
+    return world.history.latest("ResourceSlice").values()
 
 
 def _cordon(name: str) -> Change:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pytest_knav.faults.pod.ends import ContainerExit, OutOfMemoryKill
-from pytest_knav.faults.pod.lemon import LemonNode
+from pytest_knav.faults.pod.lemon import BadJobs, LemonNode
 from pytest_knav.faults.pod.starts import (
     HangBeforeReady,
     ImagePullFailure,
@@ -13,6 +13,7 @@ from pytest_knav.faults.pod.starts import (
 
 
 __all__ = [
+    "BadJobs",
     "ContainerExit",
     "HangBeforeReady",
     "ImagePullFailure",
