@@ -1,0 +1,1 @@
+"""Several systems, or two builds of one, under the same tests."""
