@@ -1,0 +1,99 @@
+"""Lemon nodes: found by what fails on them, kept out, and nobody else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_knav import Job
+from pytest_knav.faults import BadJobs, ComponentKill, LemonNode
+
+
+if TYPE_CHECKING:
+    from pytest_knav import Chaos, Cluster, Exclusion, History
+
+
+LEMON = "dgx-h100-0002"
+
+pytestmark = pytest.mark.knav(topology="dgx-h100", nodes=12)
+
+
+def work(name: str, gpus: int = 4, run_for: str = "0.2s") -> Job:
+    """Return a job of short pods, enough for all nodes."""
+    return Job(name, completions=24, gpus_per_pod=gpus, run_for=run_for)
+
+
+def await_failures(cluster: Cluster, name: str, count: int) -> None:
+    """Wait until so many pods of a job have failed."""
+
+    def enough(history: History) -> bool:
+        failed = (
+            pod
+            for pod in history.latest("Pod").values()
+            if pod["metadata"]["name"].startswith(f"{name}-")
+            and pod["status"].get("phase") == "Failed"
+        )
+        return len(list(failed)) >= count
+
+    assert cluster.recorder.wait(enough, timeout_s=60)
+
+
+def churn(cluster: Cluster, name: str, waves: int) -> None:
+    """Run waves of short pods over all nodes."""
+    for wave in range(waves):
+        job = cluster.submit(work(f"{name}-{wave}"))
+        cluster.wait_for(job.finished, timeout="60s")
+
+
+def test_a_lemon_is_found_and_stays_out_over_a_kill(
+    cluster: Cluster, chaos: Chaos, exclusion: Exclusion
+) -> None:
+    """Excluded after a few failures; a killed controller forgets nothing."""
+    controller = exclusion.start(cycle="0.2s")
+
+    with chaos.inject(LemonNode(LEMON, probability=0.9)):
+        churn(cluster, "before", waves=6)
+        controller.kill()
+        controller.restart()
+        churn(cluster, "after", waves=1)
+
+    chaos.expect.excluded(LEMON, within_failures=8, within="30s")
+    chaos.expect.good_nodes_kept(bad=[LEMON])
+    assert exclusion.excluded == [LEMON]
+
+
+def test_a_queue_that_fails_everywhere_excludes_nobody(
+    cluster: Cluster, chaos: Chaos, exclusion: Exclusion
+) -> None:
+    """Half of the pods of one job fail on all nodes, beside jobs that do not."""
+    exclusion.start(cycle="0.2s")
+
+    with chaos.inject(BadJobs("bad-*", probability=0.5)):
+        for wave in range(3):
+            cluster.submit(work(f"bad-{wave}", gpus=2, run_for="2s"))
+            good = cluster.submit(work(f"good-{wave}", gpus=2))
+            cluster.wait_for(good.finished, timeout="60s")
+            await_failures(cluster, f"bad-{wave}", count=6)
+
+    chaos.expect.good_nodes_kept()
+    assert exclusion.excluded == []
+
+
+def test_a_lemon_is_found_though_the_api_server_dies_meanwhile(
+    cluster: Cluster, chaos: Chaos, exclusion: Exclusion
+) -> None:
+    """What was seen before still counts after, and nobody else is excluded."""
+    exclusion.start(cycle="0.2s")
+
+    with chaos.inject(LemonNode(LEMON, probability=0.9)):
+        churn(cluster, "before", waves=2)
+        under_way = cluster.submit(work("under-way"))
+        with chaos.inject(ComponentKill("apiserver")):
+            pass
+        cluster.wait_for(under_way.finished, timeout="60s")
+        churn(cluster, "after", waves=4)
+
+    chaos.expect.excluded(LEMON, within_failures=8)
+    chaos.expect.good_nodes_kept(bad=[LEMON])
+    assert exclusion.excluded == [LEMON]
