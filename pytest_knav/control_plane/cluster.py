@@ -6,11 +6,13 @@ import functools
 import shutil
 import time
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_knav.control_plane import diagnosis
+from pytest_knav.control_plane.collectives import Collectives
 from pytest_knav.control_plane.discovery import Discovery
 from pytest_knav.control_plane.fits import check_fits
+from pytest_knav.control_plane.followable import followable
 from pytest_knav.control_plane.nodes import NodeInfo, node_info
 from pytest_knav.control_plane.state import loading
 from pytest_knav.control_plane.state.beginning import begin
@@ -24,11 +26,12 @@ from pytest_knav.metrics.gpu_series import NoLoad
 from pytest_knav.topology.devices import device_class
 from pytest_knav.workloads.handle import Handle
 from pytest_knav.workloads.pods import WORKLOAD_LABEL, PodInfo, pod_info
+from pytest_knav.workloads.promises import promise_of
 from pytest_knav.workloads.render import render
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from kubernetes.client import ApiClient, CoreV1Api
@@ -52,6 +55,21 @@ CLEAN_TIMEOUT_S = 60.0
 STATE_FILE = f"at-failure{SUFFIX}"
 
 
+class UnderTest(Protocol):
+    """A system as a cluster sees it."""
+
+    def install(self) -> None:
+        """Put its objects into the cluster and return when it is ready."""
+
+    def dress(
+        self, workload: Workload, objects: Sequence[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Return the objects of a workload as it expects them."""
+
+    def owner_of(self, workload: Workload) -> tuple[str, str] | None:
+        """Return kind and name of what owns the pods, where it is not as usual."""
+
+
 class Cluster:
     """
     A running cluster with a topology; tests get one from the fixture `cluster`.
@@ -70,6 +88,7 @@ class Cluster:
         recorder: What records it.
         step: Called around every step with its title; reports hook in here.
         gpu_load: Who says how busy its GPUs are, for their metrics.
+        system: The scheduler or operator under test, if it is not the stock one.
 
     """
 
@@ -91,6 +110,7 @@ class Cluster:
         self._discovery = Discovery(plane.api)
         self._running = recorder
         self.gpu_load: GpuLoad = NoLoad()
+        self.system: UnderTest | None = None
         self.handles: dict[str, Handle] = {}
         self._made: list[str] = []
         self._log_begins: dict[Path, int] = {}
@@ -148,6 +168,9 @@ class Cluster:
         self.plane.signals.clear()
         if self.beginning is None:
             self.beginning = begin(self.plane, self.topology)
+            if self.system is not None:
+                self.system.install()
+                self.beginning = self.plane.states.save()
         else:
             self.plane.states.restore(self.beginning)
         self.record()
@@ -159,6 +182,8 @@ class Cluster:
         self.recorder = self._taken_over() or self._make_recorder()
         self.plane.observe(self._note_component)
         self._open.callback(self.plane.forget, self._note_component)
+        self._collectives = Collectives(self.plane, self.recorder)
+        self._open.callback(self._collectives.close)
         self._await_nodes()
 
     def reset(self, artifacts: Path | None = None) -> None:
@@ -356,19 +381,49 @@ class Cluster:
 
         """
         check_fits(workload, self.topology)
-        handle = Handle(workload, self.history)
+        owner = None if self.system is None else self.system.owner_of(workload)
+        handle = Handle(workload, self.history, owner=owner)
         with self.step(f"submit {handle.subject.label}"):
-            for manifest in render(
+            objects = render(
                 workload,
                 gpu_resource=self.topology.gpu_resource,
                 device_class=device_class(self.topology),
-            ):
+            )
+            if self.system is not None:
+                objects = self.system.dress(workload, objects)
+            for manifest in objects:
                 path = self._discovery.collection_path(manifest, "default")
                 self.plane.api.create(path, manifest)
                 self._made.append(f"{path}/{manifest['metadata']['name']}")
-        self.recorder.note(STEP, "SUBMIT", handle.subject.label)
+        self.recorder.note(STEP, "SUBMIT", handle.subject.label, promise_of(handle))
         self.handles[handle.name] = handle
+        self._collectives.follow(handle.subject)
         return handle
+
+    def follow(self, version: str, plural: str) -> str:
+        """
+        Record one more kind of objects until the end of the test.
+
+        ```python
+        kind = cluster.follow("kueue.x-k8s.io/v1beta1", "workloads")
+        cluster.history.latest(kind)
+        ```
+
+        Args:
+            version: Group and version, as in apiVersion.
+            plural: What its objects are called in paths of the API.
+
+        Returns:
+            What they are called in the history: the kind with its group.
+
+        Raises:
+            BadInput: The cluster serves no such thing, or it cannot be watched.
+
+        """
+        resource = followable(self._discovery, self.plane.api, version, plural)
+        self.recorder.follow(resource)
+        self.recorder.note(STEP, "FOLLOW", resource.kind)
+        return resource.kind
 
     def submit_many(self, workloads: Iterable[Workload]) -> list[Handle]:
         """Create several workloads in order and return their handles."""
@@ -445,7 +500,9 @@ class Cluster:
 
     def catch_up(self) -> int:
         """Return once all that the API server shows now is recorded; its revision."""
-        return self.recorder.catch_up(CATCH_UP_TIMEOUT_S)
+        revision = self.recorder.catch_up(CATCH_UP_TIMEOUT_S)
+        self._collectives.catch_up()
+        return revision
 
     def _taken_over(self) -> Recorder | None:
         """Return the running recorder at a new history, or None if it lost its way."""

@@ -12,7 +12,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from pytest_knav.control_plane import kwokctl, processes, retrying
+from pytest_knav.control_plane import kwokctl, overrides, processes, retrying
 from pytest_knav.control_plane.processes import ProcessIdentity
 from pytest_knav.durations import Duration, seconds
 from pytest_knav.errors import BadInput, ClusterError
@@ -40,6 +40,8 @@ _PORTS = {
 }
 
 
+# An API server would wait for its watches to end, which they do not by themselves.
+CONFIGURE_GRACE_S = 1.0
 # The first restart by a supervisor is at once; the bound is for a busy machine.
 HELP_WITHIN_S = 2.0
 
@@ -112,13 +114,26 @@ class Component:
     @property
     def command(self) -> list[str]:
         """Return the program and the arguments that it is started with."""
-        return kwokctl.component_commands(self._workdir)[self.name]
+        stock = kwokctl.component_commands(self._workdir)[self.name]
+        return overrides.command(self._workdir, self.name, stock)
+
+    @property
+    def launcher(self) -> list[str]:
+        """Return what is put before the command; it must become the program."""
+        return []
 
     def kill(self) -> None:
         """End the process at once (SIGKILL), as a crash would. Nothing restarts it."""
         self._need()
         self._observer(self.name, "kill")
         self.end()
+
+    def crash(self) -> None:
+        """End the process as if by itself: who looks after it starts it again."""
+        with self._changing:
+            identity = self._need()
+            self._observer(self.name, "crash")
+            processes.end(identity)
 
     def pause(self) -> None:
         """Hold the process (SIGSTOP): it keeps its connections and does nothing."""
@@ -132,10 +147,41 @@ class Component:
         self._observer(self.name, "resume")
         self.release()
 
-    def restart(self, *, timeout: Duration = "60s") -> None:
-        """End the process if it runs, start it again, wait until it is healthy."""
+    def configure(self, override: overrides.Override) -> None:
+        """
+        Start the process with other arguments; an empty override is kwokctl's own.
+
+        Nothing is done where it runs so already.
+        """
+        if self.override == override and self.running:
+            return
+        self._observer(self.name, "configure")
+        self.end(grace_s=CONFIGURE_GRACE_S)
+        overrides.write(self._workdir, self.name, override)
+        self.start()
+
+    @property
+    def override(self) -> overrides.Override:
+        """Return how its command differs from kwokctl's."""
+        return overrides.read(self._workdir, self.name)
+
+    @property
+    def as_commanded(self) -> bool:
+        """Return whether the process was started with the command of now."""
+        pid = self.pid
+        return pid is not None and processes.command_line(pid) == self.command
+
+    def restart(self, *, timeout: Duration = "60s", grace: Duration = "5s") -> None:
+        """
+        End the process if it runs, start it again, wait until it is healthy.
+
+        Args:
+            timeout: How long it may take to become healthy.
+            grace: How long it may take to end by itself (SIGTERM) before it is killed.
+
+        """
         self._observer(self.name, "restart")
-        self.end(grace_s=5.0)
+        self.end(grace_s=seconds(grace, name="grace"))
         self.start()
         self.wait_healthy(timeout=timeout)
 
@@ -208,7 +254,7 @@ class Component:
         log = self._workdir / "logs" / f"{self.name}.log"
         self._log_begins = log.stat().st_size if log.exists() else 0
         identity = processes.spawn(
-            command,
+            [*self.launcher, *command],
             directory=self._workdir,
             log=log,
             env={**os.environ, **self._environment},
@@ -291,8 +337,10 @@ class Component:
         Whoever is killed between a start and the note leaves such a process: it holds
         the port, and goes on writing while a state is put back.
         """
-        for identity in processes.of_program(program):
-            processes.end(identity)
+        other = overrides.program(self._workdir, self.name)
+        for path in (program, str(other)) if other.is_symlink() else (program,):
+            for identity in processes.of_program(path):
+                processes.end(identity)
 
     def last_word(self) -> str:
         """Return the log line that says most about why the process ended."""
@@ -332,8 +380,9 @@ class Component:
             return identity
         # A pid is reused after a crash; the program's path is the cluster's own. While
         # a child of ours is being executed the kernel shows no arguments yet.
-        program = (processes.command_line(pid) or [""])[0]
-        if not program.startswith(str(self._workdir)) and not processes.is_child(pid):
+        program, *arguments = processes.command_line(pid) or [""]
+        ours = processes.is_of(program, arguments, f"{self._workdir}{os.sep}")
+        if not ours and not processes.is_child(pid):
             return None
         self._known = identity
         return identity

@@ -46,6 +46,12 @@ class ClusterConfig:
     feature_gates: tuple[tuple[str, bool], ...] = DEFAULT_FEATURE_GATES
     scheduler_config: str | None = None
     extra_args: tuple[tuple[str, str, str], ...] = field(default=())
+    # The digest of the system under test: its memory and objects are never shared.
+    system: str = ""
+    # Whether kube-controller-manager and the scheduler elect a leader.
+    leader_election: bool = False
+    # Whether there is a proxy in every link between two components.
+    network: bool = False
 
     @property
     def key(self) -> str:
@@ -74,6 +80,9 @@ class ClusterConfig:
                 feature_gates=_pairs(data["feature_gates"]),
                 scheduler_config=data["scheduler_config"],
                 extra_args=_pairs(data["extra_args"]),
+                system=data.get("system", ""),
+                leader_election=data.get("leader_election", False),
+                network=data.get("network", False),
             )
         except (KeyError, TypeError) as error:
             raise BadInput(
@@ -88,13 +97,17 @@ class ClusterConfig:
         )
 
 
-def make_config(
+def make_config(  # noqa: PLR0913 - all by name, most have a default
     *,
     versions: dict[str, str],
     nodes: int,
     time_profile: str = "fast",
     control_plane: str = "plain",
     feature_gates: dict[str, bool] | None = None,
+    system: str = "",
+    leader_election: bool = False,
+    network: bool = False,
+    scheduler_config: str = "",
 ) -> ClusterConfig:
     """
     Return the settings for a cluster of a number of nodes.
@@ -106,6 +119,10 @@ def make_config(
         control_plane: `plain` is what kwokctl starts by itself; `fast` has no client
             rate limits and an etcd that does not sync to disk.
         feature_gates: Gates on top of the default ones.
+        system: The digest of a system under test.
+        leader_election: Whether the components that can elect a leader do so.
+        network: Whether there is a proxy in every link between two components.
+        scheduler_config: A KubeSchedulerConfiguration as YAML; empty: the stock one.
 
     Raises:
         BadInput: A value is none of the allowed ones.
@@ -126,6 +143,10 @@ def make_config(
         profile=profile_named(time_profile, nodes=nodes),
         control_plane=control_plane,
         feature_gates=tuple(sorted(gates.items())),
+        system=system,
+        leader_election=leader_election,
+        network=network,
+        scheduler_config=scheduler_config or None,
     )
 
 

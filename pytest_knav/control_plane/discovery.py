@@ -77,6 +77,24 @@ class Discovery:
             )
         return kinds[kind]
 
+    def named(self, version: str, plural: str) -> tuple[str, Resource]:
+        """
+        Return the kind that is served under a plural name, and how.
+
+        Raises:
+            BadInput: There is none of that name.
+
+        """
+        kinds = self._known[version] = self._ask(version)
+        for kind, resource in kinds.items():
+            if resource.plural == plural:
+                return kind, resource
+        names = sorted(resource.plural for resource in kinds.values())
+        raise BadInput(
+            f"the cluster serves no {plural!r} of {version!r}: it serves "
+            f"{', '.join(names) or 'nothing of that version'}"
+        )
+
     def _ask(self, version: str) -> dict[str, Resource]:
         base = f"/apis/{version}" if "/" in version else f"/api/{version}"
         answer = self._api.get_or_none(base) or {}

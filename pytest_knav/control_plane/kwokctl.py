@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_knav.control_plane.config import ClusterConfig
+    from pytest_knav.control_plane.network.network import Wiring
     from pytest_knav.control_plane.profiles import TimeProfile
 
 OLDEST_KWOKCTL = (0, 7, 0)
 CREATE_TIMEOUT_S = 180
+SCHEDULER_FILE = "scheduler-config.yaml"
 LOG_END_BYTES = 64_000
 # A node is played by KWOK while it carries this label; see "A faithful node crash".
 KUBELET_LABEL = "pytest-knav/kubelet"
@@ -40,6 +42,13 @@ PORT_NAMES = (
     "kubeSchedulerPort",
     "kwokControllerPort",
 )
+# The defaults are 15 s, 10 s and 2 s (client-go, tools/leaderelection; component-base,
+# config/v1alpha1/defaults.go); each must be longer than the next.
+FAST_ELECTION = {
+    "leader-elect-lease-duration": "6s",
+    "leader-elect-renew-deadline": "4s",
+    "leader-elect-retry-period": "1s",
+}
 COMPONENTS = (
     "etcd",
     "kube-apiserver",
@@ -85,7 +94,11 @@ class Kwokctl:
         return found.group()
 
     def create(
-        self, name: str, config: ClusterConfig, ports: Mapping[str, int]
+        self,
+        name: str,
+        config: ClusterConfig,
+        ports: Mapping[str, int],
+        wiring: Wiring | None = None,
     ) -> None:
         """
         Start a control plane; on failure its processes may still run.
@@ -96,8 +109,11 @@ class Kwokctl:
         """
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self.directory / "create.yaml"
-        path.write_text(self.render(config, ports))
+        path.write_text(self.render(config, ports, wiring))
         path.chmod(0o600)
+        if config.scheduler_config:
+            # kwokctl copies it and adds the kubeconfig.
+            (self.directory / SCHEDULER_FILE).write_text(config.scheduler_config)
         done = self._run(
             "create", "cluster", f"--name={name}", f"--config={path}",
             f"--kubeconfig={self.kubeconfig}",
@@ -114,7 +130,12 @@ class Kwokctl:
         """Return where kwokctl keeps the files of a cluster."""
         return self.directory / "clusters" / name
 
-    def render(self, config: ClusterConfig, ports: Mapping[str, int]) -> str:
+    def render(
+        self,
+        config: ClusterConfig,
+        ports: Mapping[str, int],
+        wiring: Wiring | None = None,
+    ) -> str:
         """Return the KwokctlConfiguration of a cluster as YAML."""
         profile = config.profile
         options: dict[str, object] = {
@@ -144,12 +165,12 @@ class Kwokctl:
             **ports,
         }
         if config.scheduler_config:
-            options["kubeSchedulerConfig"] = config.scheduler_config
+            options["kubeSchedulerConfig"] = str(self.directory / SCHEDULER_FILE)
         document = {
             "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
             "kind": "KwokctlConfiguration",
             "options": options,
-            "componentsPatches": _patches(config),
+            "componentsPatches": _patches(config, wiring),
         }
         return yaml.safe_dump(document, sort_keys=False)
 
@@ -253,7 +274,7 @@ def log_text(workdir: Path, component: str, since: int = 0) -> str:
         return ""
 
 
-def _patches(config: ClusterConfig) -> list[dict[str, object]]:
+def _patches(config: ClusterConfig, wiring: Wiring | None) -> list[dict[str, object]]:
     profile = config.profile
     arguments: dict[str, list[tuple[str, str]]] = {
         "kube-apiserver": [
@@ -261,7 +282,7 @@ def _patches(config: ClusterConfig) -> list[dict[str, object]]:
             ("default-unreachable-toleration-seconds", str(profile.toleration_s)),
         ],
         "kube-controller-manager": [
-            ("leader-elect", "false"),
+            *_election(config),
             ("node-eviction-rate", f"{profile.eviction_rate_per_s:g}"),
             (
                 "secondary-node-eviction-rate",
@@ -276,7 +297,7 @@ def _patches(config: ClusterConfig) -> list[dict[str, object]]:
                 f"{profile.autoscaler_downscale_s:g}s",
             ),
         ],
-        "kube-scheduler": [("leader-elect", "false")],
+        "kube-scheduler": _election(config),
         # Flags win over KWOK's configuration; a partial configuration object would
         # replace its other defaults with zeros.
         "kwok-controller": [
@@ -289,14 +310,27 @@ def _patches(config: ClusterConfig) -> list[dict[str, object]]:
         arguments[component] += flags
     for component, flag, value in config.extra_args:
         arguments[component].append((flag, value))
-    return [
-        {
-            "name": component,
-            "extraArgs": [{"key": flag, "value": value} for flag, value in pairs],
-        }
+    extra: dict[str, list[dict[str, object]]] = {
+        component: [{"key": flag, "value": value} for flag, value in pairs]
         for component, pairs in arguments.items()
-        if pairs
+    }
+    for component, flag, value in () if wiring is None else wiring.arguments():
+        # In place of kwokctl's own: a second --etcd-servers would be one more server.
+        extra[component].append({"key": flag, "value": value, "override": True})
+    return [
+        {"name": component, "extraArgs": patches}
+        for component, patches in extra.items()
+        if patches
     ]
+
+
+def _election(config: ClusterConfig) -> list[tuple[str, str]]:
+    """Return whether a component elects a leader, and how fast one is missed."""
+    if not config.leader_election:
+        return [("leader-elect", "false")]
+    if config.profile.name == "real":
+        return [("leader-elect", "true")]
+    return [("leader-elect", "true"), *FAST_ELECTION.items()]
 
 
 def flag_value(command: list[str], flag: str) -> str | None:

@@ -7,10 +7,10 @@ import json
 import shutil
 import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import yaml
 
@@ -19,7 +19,10 @@ from pytest_knav.control_plane.api import Api, ApiRefusedError, read_kubeconfig
 from pytest_knav.control_plane.assets import CONTROL_PLANE
 from pytest_knav.control_plane.components import Component, component_name
 from pytest_knav.control_plane.config import ClusterConfig
+from pytest_knav.control_plane.kubelets import Kubelets
 from pytest_knav.control_plane.kwokctl import Kwokctl
+from pytest_knav.control_plane.network import toxiproxy
+from pytest_knav.control_plane.network.network import Network, reserve, wiring_of
 from pytest_knav.control_plane.state.restore import StateKeeper
 from pytest_knav.control_plane.supervision import Supervisor
 from pytest_knav.errors import BadInput, ClusterError
@@ -28,10 +31,11 @@ from pytest_knav.metrics.signals import GpuSignals
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, TypeAlias
 
     from pytest_knav.control_plane.assets import AssetStore
+    from pytest_knav.control_plane.network.network import Wiring
     from pytest_knav.control_plane.registry import ClusterEntry
     from pytest_knav.control_plane.services.process import Service
 
@@ -59,6 +63,24 @@ class Binaries:
         """Return those of a store; what is missing is fetched or built."""
         return cls(paths=store.paths(*CONTROL_PLANE), versions=store.versions())
 
+    def plus(self, name: str, path: Path) -> Binaries:
+        """Return these and one that only some control planes need."""
+        return replace(self, paths={**self.paths, name: path})
+
+
+class Companion(Protocol):
+    """What works beside the components of a control plane, with a memory of its own."""
+
+    @property
+    def services(self) -> Sequence[Service]:
+        """Return its processes."""
+
+    def start(self) -> None:
+        """Start it afresh and return when it is ready."""
+
+    def end(self) -> None:
+        """End it; harmless when it does not run."""
+
 
 class ControlPlane:
     """
@@ -73,6 +95,7 @@ class ControlPlane:
         port_numbers: Mapping[str, int],
         config: ClusterConfig,
         environment: Mapping[str, str],
+        wiring: Wiring | None = None,
     ) -> None:
         self.entry = entry
         self.ports = dict(port_numbers)
@@ -83,12 +106,19 @@ class ControlPlane:
         self.states = StateKeeper(self)
         self.services: dict[str, Service] = {}
         self.signals = GpuSignals()
+        #: What ends before a state is put back and starts after it.
+        self.companions: list[Companion] = []
+        #: Components that something else stands in for.
+        self.replaced: set[str] = set()
+        #: Whether KWOK has let a node go since the last restore.
+        self.kubelets_let_go = False
         self._observers: list[Observer] = []
         self._telling = threading.RLock()
         self._unheard: deque[tuple[str, str, Mapping[str, Any]]] = deque(
             maxlen=UNHEARD_MAX
         )
         self._supervisor: Supervisor | None = None
+        self._kubelets: Kubelets | None = None
         files = (self.endpoint.cert_file, self.endpoint.key_file)
         self.components = {
             name: Component(
@@ -101,6 +131,10 @@ class ControlPlane:
             )
             for name in kwokctl.COMPONENTS
         }
+        #: The proxies between the components, where the configuration asks for them.
+        self.network = (
+            None if wiring is None else Network(wiring, self.endpoint, self._tell)
+        )
 
     @property
     def workdir(self) -> Path:
@@ -158,16 +192,22 @@ class ControlPlane:
             kubeconfig=entry.kubeconfig,
         )
         tool.check_version()
-        tool.create(entry.name, config, numbers)
+        wiring = None
+        if config.network:
+            wiring = reserve(entry, tool.workdir(entry.name), numbers)
+            wiring.write(binaries.paths[toxiproxy.NAME])
+            wiring.start()
+        tool.create(entry.name, config, numbers, wiring)
         plane_file = entry.directory / _PLANE_FILE
         environment = speed.environment(config.control_plane)
         facts = {
             "ports": numbers,
             "config": config.as_data(),
             "environment": environment,
+            "network": None if wiring is None else dict(wiring.ports),
         }
         plane_file.write_text(json.dumps(facts))
-        plane = cls(entry, numbers, config, environment)
+        plane = cls(entry, numbers, config, environment, wiring)
         # On a busy machine kube-controller-manager gives up before the API server is
         # healthy: it waits for 10 s.
         plane.supervise()
@@ -196,7 +236,11 @@ class ControlPlane:
                 f"`knav cluster down {entry.name}` removes it"
             ) from error
         config = ClusterConfig.from_data(facts.get("config", {}))
-        plane = cls(entry, facts["ports"], config, facts["environment"])
+        wiring = None
+        if facts.get("network"):
+            workdir = entry.directory / "kwok" / "clusters" / entry.name
+            wiring = wiring_of(workdir, facts["network"], facts["ports"])
+        plane = cls(entry, facts["ports"], config, facts["environment"], wiring)
         plane.check_ours()
         return plane
 
@@ -208,6 +252,9 @@ class ControlPlane:
             BadInput: There is none, or the service has not been needed yet.
 
         """
+        for process in () if self.network is None else self.network.processes:
+            if process.name == name:
+                return process
         service = self.services.get(name)
         return self.components[component_name(name)] if service is None else service
 
@@ -265,11 +312,26 @@ class ControlPlane:
         For the process that the cluster belongs to: one of them at a time.
         """
         if self._supervisor is None:
-            self._supervisor = Supervisor(self.components.values(), self._tell_of)
+            beside = (p for companion in self.companions for p in companion.services)
+            looked_after: list[Component] = [*self.components.values(), *beside]
+            if self.network is not None:
+                looked_after += self.network.processes
+            self._supervisor = Supervisor(looked_after, self._tell_of)
             self._supervisor.start()
+            self._kubelets = Kubelets(self)
+            self._kubelets.start()
+
+    def supervise_companions(self) -> None:
+        """Look after the processes of companions too, if after anything at all."""
+        if self._supervisor is not None:
+            self.end_supervision()
+            self.supervise()
 
     def end_supervision(self) -> None:
         """Leave what dies from now on dead; harmless when repeated."""
+        kubelets, self._kubelets = self._kubelets, None
+        if kubelets is not None:
+            kubelets.close()
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is not None:
             supervisor.close()
@@ -353,6 +415,8 @@ class ControlPlane:
 
     def _check_profile(self, config: ClusterConfig) -> None:
         differences = kwokctl.read_back(self.commands(), config.profile)
+        if self.network is not None:
+            differences += self.network.wiring.differences(self.commands())
         if differences:
             raise ClusterError("; ".join(differences))
 

@@ -78,7 +78,8 @@ def of_directory(directory: Path) -> list[int]:
     """
     Return the pids of processes whose program lies in a directory.
 
-    A kwokctl that was told to use the directory counts too: it may start more of them.
+    A script counts by its own path, which its interpreter is given. A kwokctl that was
+    told to use the directory counts too: it may start more of them.
     """
     marker = f"{directory}{os.sep}"
     found = []
@@ -87,17 +88,25 @@ def of_directory(directory: Path) -> list[int]:
             continue
         program, *arguments = command_line(int(entry.name)) or [""]
         is_kwokctl = Path(program).name == "kwokctl"
-        if program.startswith(marker) or (
+        if is_of(program, arguments, marker) or (
             is_kwokctl and any(marker in argument for argument in arguments)
         ):
             found.append(int(entry.name))
     return found
 
 
+def is_of(program: str, arguments: Sequence[str], marker: str) -> bool:
+    """Return whether a program, or the script that it runs, begins with a path."""
+    # `#!/usr/bin/env python3 -u` and the like put flags between them.
+    script = next((a for a in arguments[:3] if not a.startswith("-")), "")
+    in_bin = script.startswith(marker) and f"{os.sep}bin{os.sep}" in script
+    return program.startswith(marker) or in_bin
+
+
 def of_program(program: str) -> list[ProcessIdentity]:
     """Return the processes that were started by the path of a program."""
     pids = (int(entry.name) for entry in Path("/proc").glob("[0-9]*"))
-    found = (ProcessIdentity.of(p) for p in pids if command_line(p)[:1] == [program])
+    found = (ProcessIdentity.of(p) for p in pids if program in command_line(p)[:3])
     return [identity for identity in found if identity is not None]
 
 

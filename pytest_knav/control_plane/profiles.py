@@ -29,6 +29,14 @@ _METRICS_RESOLUTION_MIN_S = 10
 # (pkg/kubelet/kubelet.go, nodeLeaseRenewIntervalFraction = 0.25).
 RENEW_FRACTION = 0.25
 
+# PyTorch, torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp:
+# kProcessGroupNCCLDefaultTimeout is 10 minutes.
+_COLLECTIVE_TIMEOUTS_S = {"real": 600.0, "fast": 10.0}
+
+# How long after a GPU failed its health agent says so. Meta's health checks of GPU
+# nodes run every five minutes (Kokolis et al. 2024, arXiv 2410.21680, section II).
+_AGENT_DETECTIONS_S = {"real": 300.0, "fast": 0.0}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeProfile:
@@ -65,6 +73,16 @@ class TimeProfile:
     def eviction_s(self) -> float:
         """Return the longest time from the last renewal to the eviction of a pod."""
         return self.detection_s + self.toleration_s
+
+    @property
+    def collective_timeout_s(self) -> float:
+        """Return after how long ranks notice by default that one is lost."""
+        return _COLLECTIVE_TIMEOUTS_S.get(self.name, _COLLECTIVE_TIMEOUTS_S["real"])
+
+    @property
+    def agent_detection_s(self) -> float:
+        """Return how long after a GPU failed its health agent says so by default."""
+        return _AGENT_DETECTIONS_S.get(self.name, _AGENT_DETECTIONS_S["real"])
 
     def table(self) -> list[tuple[str, str, str]]:
         """Return rows of (setting, value in the `real` profile, value here)."""
@@ -110,6 +128,16 @@ class TimeProfile:
                 "metrics-server resolution",
                 f"{real.metrics_resolution_s:g}s",
                 f"{self.metrics_resolution_s:g}s",
+            ),
+            (
+                "detection by a GPU health agent",
+                f"{real.agent_detection_s:g}s",
+                f"{self.agent_detection_s:g}s",
+            ),
+            (
+                "time-out of a collective",
+                f"{real.collective_timeout_s:g}s",
+                f"{self.collective_timeout_s:g}s",
             ),
         ]
         return rows + [(name, value, value) for name, value in FIXED_CONSTANTS.items()]

@@ -2,7 +2,7 @@
 Metrics: what real exporters would say of the simulated cluster, for Prometheus to read.
 
 GPU series are named as dcgm-exporter names them, states of objects as
-kube-state-metrics does.
+kube-state-metrics does, NICs as node_exporter does.
 """
 
 from __future__ import annotations

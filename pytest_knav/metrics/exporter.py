@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_knav.metrics.gpu_series import GpuSeries
 from pytest_knav.metrics.kube_series import KubeSeries
+from pytest_knav.metrics.nic_series import NicSeries
 from pytest_knav.metrics.text import CONTENT_TYPE
 
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 GPU_PATH: Final = "/gpus/metrics"
 KUBE_PATH: Final = "/objects/metrics"
+NIC_PATH: Final = "/nics/metrics"
+_PATHS: Final = frozenset({GPU_PATH, KUBE_PATH, NIC_PATH})
 _STOP_TIMEOUT_S: Final = 5.0
 
 
@@ -106,6 +109,7 @@ class Exporter:
 def _pages(source: Source) -> dict[str, Callable[[], str | None]]:
     gpus = GpuSeries(source.topology, source.signals, source.load, source.served)
     objects = KubeSeries()
+    nics = NicSeries(source.topology, source.signals, source.served)
 
     def gpu_page() -> str | None:
         history = source.history()
@@ -115,7 +119,11 @@ def _pages(source: Source) -> dict[str, Callable[[], str | None]]:
         history = source.history()
         return None if history is None else objects.text(history)
 
-    return {GPU_PATH: gpu_page, KUBE_PATH: kube_page}
+    def nic_page() -> str | None:
+        history = source.history()
+        return None if history is None else nics.text(history)
+
+    return {GPU_PATH: gpu_page, KUBE_PATH: kube_page, NIC_PATH: nic_page}
 
 
 class _Server(ThreadingHTTPServer):
@@ -140,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with a page."""
-        if self.path not in {GPU_PATH, KUBE_PATH}:
+        if self.path not in _PATHS:
             self.send_error(404)
             return
         text = self.server.answer(self.path)

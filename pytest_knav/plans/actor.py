@@ -1,17 +1,20 @@
-"""The thread of a fault that goes on doing something while it lasts."""
+"""The thread of a fault that does something later, or all the while that it lasts."""
 
 from __future__ import annotations
 
 import random
+import time
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
+from pytest_knav.control_plane import changes as changing
 from pytest_knav.errors import HarnessError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from pytest_knav.control_plane.changes import Change
     from pytest_knav.control_plane.cluster import Cluster
     from pytest_knav.faults.base import Fault
 
@@ -20,19 +23,26 @@ _END_S: Final = 20.0
 
 class Actor:
     """
-    Runs `Fault.act` until it is closed.
+    Makes the changes that come later, then runs `Fault.act`, until it is closed.
 
     Args:
         fault: What acts.
         cluster: Where.
         targets: On what.
         seed: What its choices come from.
+        late: The changes that come some time after the beginning.
 
     """
 
     def __init__(
-        self, fault: Fault, cluster: Cluster, targets: Iterable[str], seed: str
+        self,
+        fault: Fault,
+        cluster: Cluster,
+        targets: Iterable[str],
+        seed: str,
+        late: Sequence[Change] = (),
     ) -> None:
+        self._late = late
         self._fault = fault
         self._cluster = cluster
         self._targets = sorted(targets)
@@ -61,7 +71,19 @@ class Actor:
 
     def _run(self) -> None:
         try:
+            if not self._make_late():
+                return
             self._fault.act(self._cluster, self._targets, self._choose, self._stop)
         # Whatever it is, whoever closes the fault must hear of it.
         except BaseException as error:  # noqa: BLE001
             self._error = error
+
+    def _make_late(self) -> bool:
+        """Make each late change in its time; return False where it was closed first."""
+        begun_s = time.monotonic()
+        for after_s in sorted({change.after_s for change in self._late}):
+            if self._stop.wait(max(0.0, begun_s + after_s - time.monotonic())):
+                return False
+            due = [change for change in self._late if change.after_s == after_s]
+            changing.apply(self._cluster.plane, due)
+        return True

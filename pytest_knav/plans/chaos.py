@@ -4,94 +4,52 @@ from __future__ import annotations
 
 import random
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from threading import Event
+from contextlib import contextmanager, nullcontext
+from threading import Event, Lock, current_thread
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytest_knav.checks.following import FaultSpan
 from pytest_knav.control_plane import changes as changing
 from pytest_knav.control_plane import retrying
 from pytest_knav.control_plane.changes import Edit
 from pytest_knav.errors import BadInput, HarnessError, InjectionNotObserved
 from pytest_knav.faults.base import Fault
 from pytest_knav.history.record import FAULT, STEP
+from pytest_knav.plans.active import ActiveFault, Moment
 from pytest_knav.plans.actor import Actor
+from pytest_knav.plans.background import RunningPlan, perform
+from pytest_knav.plans.guards import check_overlap, check_reach, claims_of, limit_of
 from pytest_knav.plans.journal import JOURNAL_FILE, Journal
 from pytest_knav.plans.plan import schedule
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from pytest_knav.control_plane.changes import Change
     from pytest_knav.control_plane.cluster import Cluster
     from pytest_knav.control_plane.plane import ControlPlane
     from pytest_knav.faults.base import Signal
     from pytest_knav.history import History
+    from pytest_knav.plans.guards import Limit
     from pytest_knav.plans.plan import Part
 
+__all__ = [
+    "UNTIL",
+    "ActiveFault",
+    "AtMost",
+    "Injector",
+    "Moment",
+    "Until",
+    "replay_journal",
+]
+
 Until = Literal["signal", "detected"]
+AtMost = int | str | None
 UNTIL: tuple[Until, ...] = ("signal", "detected")
 # How often a predicate is asked again when nothing new was recorded: absence of
 # renewals is an effect that brings no event.
 _POLL_S = 0.1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Moment:
-    """A point of a run: monotonic clock and wall clock in seconds, revision."""
-
-    monotonic_s: float
-    wall_s: float
-    revision: int
-
-
-@dataclass(slots=True, kw_only=True)
-class ActiveFault:
-    """
-    A fault that was injected.
-
-    Attributes:
-        id: Unique within the cluster.
-        fault: What it is.
-        targets: The names that its target came to.
-        nodes: The nodes in its blast radius: all of each of them.
-        pods: Uids of the pods that it hits though their node goes on.
-        started_at: Time and revision of its first write: the zero of every duration.
-        signals: What was observed of it, by name, in seconds since the start.
-
-    """
-
-    id: str
-    fault: Fault
-    targets: frozenset[str]
-    nodes: frozenset[str]
-    pods: frozenset[str]
-    changes: Sequence[Change]
-    undo: Sequence[Change]
-    started_at: Moment
-    actor: Actor | None = None
-    signals: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """Return the fault with its target expression and what it came to."""
-        names = sorted(self.targets)
-        shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-        return f"{self.fault.name} on {shown}"
-
-    @property
-    def span(self) -> FaultSpan:
-        """Return what checks need of it."""
-        return FaultSpan(
-            name=self.name,
-            id=self.id,
-            started_revision=self.started_at.revision,
-            started_s=self.started_at.monotonic_s,
-            nodes=self.nodes,
-            pods=self.pods,
-        )
 
 
 class Injector:
@@ -101,6 +59,8 @@ class Injector:
     Args:
         cluster: The cluster; it must be one of ours.
         seed: Choices come from it and the number of the injection alone.
+        at_most: How many nodes may be touched at a time, by all faults together: a
+            number, or a share such as `10%`; by default any number.
 
     """
 
@@ -109,31 +69,43 @@ class Injector:
         cluster: Cluster,
         *,
         seed: str,
+        at_most: AtMost = None,
         observer: Callable[[str, ActiveFault], None] = lambda _event, _fault: None,
     ) -> None:
         self.active: dict[str, ActiveFault] = {}
         self._cluster = cluster
-        self._seed = seed
+        self.seed = seed
         self._observer = observer
+        self._at_most = limit_of(at_most)
         self._step = 0
+        self._plans: list[RunningPlan] = []
+        # A plan in the background chooses, and writes its undo, when a test may too.
+        self._choosing = Lock()
+        self._home = current_thread()
         self._journal = Journal(cluster.plane.entry.directory / JOURNAL_FILE)
 
     @contextmanager
-    def inject(self, fault: Fault, until: Until = "signal") -> Iterator[ActiveFault]:
+    def inject(
+        self, fault: Fault, until: Until = "signal", *, at_most: AtMost = None
+    ) -> Iterator[ActiveFault]:
         """
         Break something for the length of the block.
 
         Args:
             fault: What to break.
             until: `signal` returns at the first observed effect; `detected` when the
-                control plane has noticed.
+                control plane, or the agent that the fault stands for, has noticed.
+            at_most: How many nodes may be touched, by this fault and those that last:
+                a number, or a share such as `10%`.
 
         Raises:
-            BadInput: `until` is something else, or the target does not exist.
+            BadInput: An argument is something else, the target does not exist or is
+                broken already, this cluster cannot express the fault, or it would
+                touch more nodes; nothing was changed.
             InjectionNotObserved: The effect did not show; all is undone then.
 
         """
-        active = self.start(fault, until)
+        active = self.start(fault, until, at_most=at_most)
         try:
             yield active
         except BaseException as error:
@@ -142,14 +114,28 @@ class Injector:
             raise
         self.clear(active)
 
-    def start(self, fault: Fault, until: Until = "signal") -> ActiveFault:
+    def start(
+        self, fault: Fault, until: Until = "signal", *, at_most: AtMost = None
+    ) -> ActiveFault:
         """Break something until `clear` or the end of the test; else as `inject`."""
+        return self.start_drawn(fault, "", until, at_most)
+
+    def start_drawn(
+        self, fault: Fault, draw: str, until: Until, at_most: AtMost
+    ) -> ActiveFault:
+        """
+        Break something; its choices come from the seed and from `draw`.
+
+        Where `draw` is empty, the number of the injection stands for it.
+        """
         if until not in UNTIL:
             raise BadInput(f"until={until!r}: use one of {', '.join(UNTIL)}")
+        limits = (self._at_most, limit_of(at_most))
         self._cluster.plane.check_ours()
         self._cluster.catch_up()
-        with self._cluster.step(f"inject {fault.name} until {until}"):
-            active = self._intend(fault)
+        with self._shown(f"inject {fault.name} until {until}"):
+            with self._choosing:
+                active = self._intend(fault, draw, limits)
             try:
                 self._write(active)
                 self._await(active, "signal", self._signal_of(active))
@@ -160,7 +146,20 @@ class Injector:
                 raise
         return active
 
-    def run(self, plan: Part) -> list[ActiveFault]:
+    def start_plan(self, plan: Part, *, at_most: AtMost = None) -> RunningPlan:
+        """
+        Run a plan while the test goes on; else as `run`.
+
+        Its choices do not depend on what the test does meanwhile.
+        """
+        limit_of(at_most)
+        self._cluster.plane.check_ours()
+        self._cluster.recorder.note(STEP, "PLAN", str(plan))
+        hands = _Hands(self, f"plan{len(self._plans)}.", at_most)
+        self._plans.append(RunningPlan(plan, hands))
+        return self._plans[-1]
+
+    def run(self, plan: Part, *, at_most: AtMost = None) -> list[ActiveFault]:
         """
         Run a plan to its end and return its faults, in the order of the plan.
 
@@ -175,15 +174,9 @@ class Injector:
         """
         steps = schedule(plan)
         self._cluster.recorder.note(STEP, "PLAN", str(plan))
-        begun_s = time.monotonic()
         active: dict[int, ActiveFault] = {}
-        for step in steps:
-            # Nothing happens until then; the event is never set.
-            Event().wait(max(0.0, begun_s + step.at_s - time.monotonic()))
-            if step.verb == "inject":
-                active[step.number] = self.start(step.fault)
-            else:
-                self.clear(active[step.number])
+        # The event is never set: it runs to its end.
+        perform(steps, _Hands(self, "", at_most), Event(), active)
         return [active[number] for number in sorted(active)]
 
     def clear(self, active: ActiveFault) -> None:
@@ -196,13 +189,18 @@ class Injector:
         """
         if self.active.pop(active.id, None) is None:
             return
-        with self._cluster.step(f"clear {active.name}"):
+        with self._shown(f"clear {active.name}"):
             self._clear(active)
 
     def _clear(self, active: ActiveFault) -> None:
         self._note("CLEARING", active, {})
-        if active.actor is not None:
-            active.actor.close()
+        stuck = None
+        try:
+            if active.actor is not None:
+                active.actor.close()
+        except HarnessError as error:
+            # What it has changed is taken back all the same.
+            stuck = error
         fault, targets = active.fault, sorted(active.targets)
         changing.apply(self._cluster.plane, fault.aftermath(self._cluster, targets))
         cleared_s = time.monotonic()
@@ -225,6 +223,8 @@ class Injector:
                 f"{limit_s:g}s: {self._states(left, active)}"
             )
         self._observed(active, seen, "cleared")
+        if stuck is not None:
+            raise stuck
 
     def _clear_after(self, active: ActiveFault, error: BaseException) -> None:
         """Take a fault back; what the test raised wins over what goes wrong here."""
@@ -238,8 +238,13 @@ class Injector:
         self._cluster.keep_state_after(error)
 
     def clear_all(self) -> None:
-        """Take back what is still broken, the newest first."""
+        """End plans that still run, and take back what is broken, the newest first."""
         errors = []
+        for plan in self._plans:
+            try:
+                plan.stop()
+            except HarnessError as error:
+                errors.append(str(error))
         for active in reversed(list(self.active.values())):
             try:
                 self.clear(active)
@@ -248,28 +253,35 @@ class Injector:
         if errors:
             raise HarnessError("; ".join(errors))
 
-    def _intend(self, fault: Fault) -> ActiveFault:
+    def _intend(
+        self, fault: Fault, draw: str, limits: Sequence[Limit | None]
+    ) -> ActiveFault:
         """Choose the targets and write the undo down; nothing is changed yet."""
-        self._step += 1
+        if not draw:
+            self._step += 1
+            draw = f"{self.seed}:{self._step}"
         # Not for secrets: the same seed and step must choose the same targets.
-        choose = random.Random(f"{self._seed}:{self._step}")  # noqa: S311
-        targets = fault.resolve(self._cluster, choose)
-        already = {t for a in self.active.values() for t in a.targets} & set(targets)
-        if already:
-            raise BadInput(
-                f"{fault.name} comes to {', '.join(sorted(already))}, which another "
-                "fault has broken already: clear that one first"
-            )
-        nodes = fault.blast_radius(self._cluster, targets)
-        changes = tuple(fault.chosen(self._cluster, targets))
-        plane = self._cluster.plane
+        choose = random.Random(draw)  # noqa: S311
+        world = self._cluster
+        targets = fault.resolve(world, choose)
+        touched = fault.reach(world, targets)
+        others = list(self.active.values())
+        already = {node for other in others for node in other.touched}
+        check_reach(fault, touched, already, len(world.topology.nodes), limits)
+        taken = [(other.name, other.claims) for other in others]
+        check_overlap(fault, fault.claims(world, targets), taken)
+        fault.check(world, targets)
+        changes = tuple(fault.chosen(world, targets))
+        claims = claims_of(fault, world, targets, changes)
+        check_overlap(fault, claims, taken)
+        plane = world.plane
         undo = tuple(inverse for c in changes for inverse in c.inverse(plane))
         # What is so already needs no way back; some changes have none at all.
         if not undo and changes and all(c.op == Edit.op for c in changes):
             raise BadInput(
                 f"{fault.name} would change nothing: {changes[0].describe()} already"
             )
-        fault_id = f"f{self._step}-{time.time_ns():x}"
+        fault_id = f"f{draw.rpartition(':')[2]}-{time.time_ns():x}"
         expression = {"expression": str(fault.target), "names": list(targets)}
         self._journal.intend(fault_id, fault.describe(), expression, undo)
         begun = self._now()
@@ -277,8 +289,11 @@ class Injector:
             id=fault_id,
             fault=fault,
             targets=frozenset(targets),
-            nodes=nodes,
-            pods=fault.pods_hit(self._cluster, targets),
+            nodes=fault.blast_radius(world, targets),
+            pods=fault.pods_hit(world, targets),
+            touched=touched,
+            claims=claims,
+            draw=draw,
             changes=changes,
             undo=undo,
             started_at=begun,
@@ -295,17 +310,28 @@ class Injector:
             "pods": sorted(active.pods),
             "started_s": begun.monotonic_s,
         }
+        fabric = active.fault.fabric_loss(self._cluster, sorted(active.targets))
+        if fabric:
+            payload["fabric"] = dict(fabric)
         self._note("INJECTING", active, payload)
-        revisions = changing.apply(self._cluster.plane, active.changes)
-        first = min(revisions, default=begun.revision)
+        revisions = changing.apply(self._cluster.plane, active.begun)
+        # What does not tell its revision, such as an eviction, may have come first.
+        told = len(revisions) == len(active.begun)
+        first = min(revisions, default=begun.revision) if told else begun.revision
         active.started_at = Moment(
             monotonic_s=begun.monotonic_s, wall_s=begun.wall_s, revision=first
         )
         self._note("INJECTED", active, {**payload, "started_revision": first})
         self._journal.injected(active.id)
-        if type(active.fault).act is not Fault.act:
-            seed = f"{self._seed}:{self._step}:act"
-            active.actor = Actor(active.fault, self._cluster, active.targets, seed)
+        late = [change for change in active.late if change not in active.begun]
+        if late or type(active.fault).act is not Fault.act:
+            active.actor = Actor(
+                active.fault,
+                self._cluster,
+                active.targets,
+                f"{active.draw}:act",
+                late,
+            )
 
     def _signal_of(self, active: ActiveFault) -> Callable[[History], Signal | None]:
         targets, started_s = sorted(active.targets), active.started_at.monotonic_s
@@ -324,7 +350,10 @@ class Injector:
         predicate: Callable[[History], Signal | None],
     ) -> None:
         limit_s = active.fault.timeouts_s(self._cluster)[what]
-        left = self._left_of(active.changes, "seen", limit_s)
+        wanted = active.begun
+        if what == "detected":
+            wanted, limit_s = active.changes, limit_s + active.late_s
+        left = self._left_of(wanted, "seen", limit_s)
         seen = None
         if not left:
             seen = self._cluster.recorder.wait(predicate, limit_s, poll_s=_POLL_S)
@@ -357,6 +386,12 @@ class Injector:
             revision=self._cluster.history.newest_revision,
         )
 
+    def _shown(self, title: str) -> AbstractContextManager[object]:
+        """Return the step of the test's report, where it is the test that does it."""
+        # A report knows one thread: the steps of others would belong to no test.
+        here = current_thread() is self._home
+        return self._cluster.step(title) if here else nullcontext()
+
     def _left_of(
         self, changes: Sequence[Change], what: Literal["seen", "gone"], limit_s: float
     ) -> list[Change]:
@@ -388,6 +423,33 @@ class Injector:
         return ", ".join(
             f"{n.name} Ready={n.ready} taints={[k for k, _ in n.taints]}" for n in infos
         )
+
+
+class _Hands:
+    """
+    Makes the faults of one plan.
+
+    Args:
+        injector: Who does it.
+        draw: What its choices are drawn from, with the number of the injection; empty
+            to number it among those of the test.
+        at_most: As for `Injector.inject`.
+
+    """
+
+    def __init__(self, injector: Injector, draw: str, at_most: AtMost) -> None:
+        self._injector = injector
+        self._draw = draw
+        self._at_most = at_most
+
+    def begin(self, fault: Fault, number: int) -> ActiveFault:
+        """Inject the fault of a plan's injection of a number."""
+        draw = f"{self._injector.seed}:{self._draw}{number}" if self._draw else ""
+        return self._injector.start_drawn(fault, draw, "signal", self._at_most)
+
+    def clear(self, active: ActiveFault) -> None:
+        """Take a fault back."""
+        self._injector.clear(active)
 
 
 def replay_journal(plane: ControlPlane) -> list[str]:

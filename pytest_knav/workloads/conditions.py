@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pytest_knav.workloads.collective import out_of_reach
 from pytest_knav.workloads.pods import current
 
 
@@ -13,22 +14,49 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from pytest_knav.history.view import View
+    from pytest_knav.workloads.collective import Collective
     from pytest_knav.workloads.pods import PodInfo, PodSelector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Members:
-    """All pods of a workload at one moment, and what they are measured against."""
+    """
+    All pods of a workload at one moment, and what they are measured against.
+
+    Attributes:
+        broken_nodes: Nodes on which all work is lost.
+        fabric_loss: Where it is a collective: nodes whose links are broken, as of
+            `View.fabric_loss`.
+        waiting: Uids of pods that wait for a rank that cannot take part.
+
+    """
 
     pods: Sequence[PodInfo]
     expected: int
     broken_nodes: frozenset[str]
     owner: Mapping[str, Any] | None
+    fabric_loss: Mapping[str, str | None] = field(default_factory=dict)
+    waiting: frozenset[str] = frozenset()
 
     @property
     def current(self) -> list[PodInfo]:
         """Return the newest live pod of each index."""
         return current(self.pods)
+
+    @property
+    def unable(self) -> list[PodInfo]:
+        """Return the current members that sit on something broken."""
+        pods = self.current
+        lost = self.broken_nodes
+        if self.fabric_loss:
+            nodes = {pod.node for pod in pods if pod.node} - lost
+            lost |= out_of_reach(nodes, self.fabric_loss)
+        return [pod for pod in pods if pod.node in lost]
+
+    @property
+    def stuck(self) -> list[PodInfo]:
+        """Return the current members that wait for one that cannot take part."""
+        return [pod for pod in self.current if pod.uid in self.waiting]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +99,7 @@ class Subject:
         label: What the workload is called in messages, such as `Gang llama`.
         expected: How many pods run at once when it is up.
         owner_kind: `Job`, `Deployment` or None.
+        collective: How its members hang together; None where each is on its own.
 
     """
 
@@ -79,6 +108,12 @@ class Subject:
     expected: int
     owner_kind: str | None
     owner_name: str
+    collective: Collective | None = None
+
+    @property
+    def key(self) -> str:
+        """Return what it is called in the records of collectives."""
+        return f"{self.selector.namespace}/{self.owner_name}"
 
     def members(self, view: View) -> Members:
         """Return the workload's pods in a view."""
@@ -91,11 +126,14 @@ class Subject:
                     self.selector.namespace,
                 ):
                     owner = candidate
+        together = self.collective is not None
         return Members(
             pods=self.selector.select(view.of("Pod").values()),
             expected=self.expected,
             broken_nodes=view.broken_nodes,
             owner=owner,
+            fabric_loss=view.fabric_loss if together else {},
+            waiting=view.stuck.get(self.key, frozenset()) if together else frozenset(),
         )
 
     def pod(self, view: View, uid: str) -> PodInfo | None:
@@ -117,6 +155,11 @@ class Subject:
         waiting = [pod.name for pod in members.current if pod.node is None][:5]
         if waiting:
             text += f"; without a node: {', '.join(waiting)}"
+        if self.collective is not None and (members.unable or members.stuck):
+            text += (
+                f"; {len(members.unable)} cannot take part, {len(members.stuck)} wait "
+                "in a collective that has lost a member"
+            )
         failure = _failure(members.owner)
         return f"{text}; {failure}" if failure else text
 
@@ -160,8 +203,12 @@ def is_partially_bound(members: Members) -> bool:
 
 
 def is_degraded(members: Members) -> bool:
-    """Return whether a member sits on something broken, whatever the API says."""
-    return any(pod.node in members.broken_nodes for pod in members.current)
+    """
+    Return whether a member cannot do its work, whatever the API says.
+
+    It sits on something broken, or waits for a rank that does.
+    """
+    return bool(members.unable or members.stuck)
 
 
 def _failure(owner: Mapping[str, Any] | None) -> str:

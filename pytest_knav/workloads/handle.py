@@ -8,13 +8,14 @@ from pytest_knav.errors import BadInput
 from pytest_knav.history.view import latest_view
 from pytest_knav.workloads import conditions
 from pytest_knav.workloads.claims import asks_for_gpus, devices_of
+from pytest_knav.workloads.collective import out_of_reach
 from pytest_knav.workloads.conditions import Members, Subject, WorkloadCondition
 from pytest_knav.workloads.model import Deployment, Gang, Job, Manifest
 from pytest_knav.workloads.render import load_manifest, selector_of
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pytest_knav.history import History
     from pytest_knav.workloads.model import Workload
@@ -34,14 +35,20 @@ class Handle:
         failed: Its controller has given up on it.
         pending: Some pod that should be there has no node.
         partially_bound: Some members have a node and stay, but not all.
-        degraded: A member sits on something that a fault has broken, whatever the API
-            says.
+        degraded: A member sits on something that a fault has broken, or waits in a
+            collective that has lost a member, whatever the API says.
 
     """
 
-    def __init__(self, workload: Workload, history: History) -> None:
+    def __init__(
+        self,
+        workload: Workload,
+        history: History,
+        *,
+        owner: tuple[str, str] | None = None,
+    ) -> None:
         self.workload = workload
-        self.subject = subject_of(workload)
+        self.subject = subject_of(workload, owner)
         self._history = history
         self.running = self._condition("running", _running_test(workload))
         self.finished = self._condition("finished", conditions.is_finished)
@@ -101,6 +108,19 @@ class Handle:
             found += of_pod
         return found
 
+    def out_of_reach(self, fabric_loss: Mapping[str, str | None]) -> frozenset[str]:
+        """
+        Return the uids of its pods that a loss of links takes out of a collective.
+
+        Args:
+            fabric_loss: Nodes whose links are broken, as of `View.fabric_loss`.
+
+        """
+        if self.subject.collective is None:
+            return frozenset()
+        lost = out_of_reach(set(self.nodes), fabric_loss)
+        return frozenset(pod.uid for pod in self.pods if pod.node in lost)
+
     def _members(self) -> Members:
         return self.subject.members(latest_view(self._history, self.running.kinds))
 
@@ -112,8 +132,15 @@ class Handle:
         )
 
 
-def subject_of(workload: Workload) -> Subject:
-    """Return which pods and which owner the conditions of a workload look at."""
+def subject_of(workload: Workload, other: tuple[str, str] | None = None) -> Subject:
+    """
+    Return which pods and which owner the conditions of a workload look at.
+
+    Args:
+        workload: The workload.
+        other: Kind and name of its owner, where a system makes another one.
+
+    """
     kind = type(workload).__name__
     if isinstance(workload, Manifest):
         first = load_manifest(workload)[0]
@@ -126,12 +153,15 @@ def subject_of(workload: Workload) -> Subject:
         expected = workload.expected_pods
         owner = "Job" if isinstance(workload, Job | Gang) else None
         owner = "Deployment" if isinstance(workload, Deployment) else owner
+        if other is not None:
+            owner, owner_name = other
     return Subject(
         label=f"{kind} {name}",
         selector=selector_of(workload),
         expected=expected,
         owner_kind=owner,
         owner_name=owner_name,
+        collective=workload.collective if isinstance(workload, Gang) else None,
     )
 
 

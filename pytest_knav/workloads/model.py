@@ -13,6 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pytest_knav.durations import Duration, seconds
 from pytest_knav.errors import BadInput
+from pytest_knav.workloads.collective import (
+    ON_MEMBER_LOSS,
+    Collective,
+    OnMemberLoss,
+)
 from pytest_knav.workloads.pods import PodInfo
 
 
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 # Job names leave room for "-<index>-<suffix>" in the names of their pods.
 MAX_JOB_NAME = 52
+DEFAULT_CHECKPOINT = "1h"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +150,16 @@ class Gang(_Named):
         topology_key: Node label whose value all members must share (KEP-5732), such as
             `topology.kubernetes.io/rack`.
         backoff_limit_per_index: How often one member may be lost.
+        on_member_loss: What the other members do when one is lost, or cannot reach
+            them any more. `fail`: after `collective_timeout` their containers end
+            (exit code 134), they are made again, and work goes on from the last
+            checkpoint. `hang`: they wait for good, while the API says Running.
+            `elastic`: the rest goes on, and takes in whoever comes back. None:
+            members know nothing of each other.
+        collective_timeout: After how long they notice; by default that of the time
+            profile: PyTorch's 10 minutes in `real`.
+        checkpoint_every: How often progress is made safe, from when all run; by
+            default every hour, an assumption.
 
     """
 
@@ -151,6 +167,9 @@ class Gang(_Named):
     _: KW_ONLY
     topology_key: str | None = None
     backoff_limit_per_index: int = 6
+    on_member_loss: OnMemberLoss | None = None
+    collective_timeout: Duration | None = None
+    checkpoint_every: Duration | None = None
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -159,6 +178,40 @@ class Gang(_Named):
         _whole(f"Gang {self.name!r} replicas", self.replicas, least=1)
         limit = self.backoff_limit_per_index
         _whole(f"Gang {self.name!r} backoff_limit_per_index", limit, least=0)
+        self._check_collective()
+
+    def _check_collective(self) -> None:
+        loss = self.on_member_loss
+        if loss is not None and loss not in ON_MEMBER_LOSS:
+            raise BadInput(
+                f"Gang {self.name!r} on_member_loss={loss!r}: use one of "
+                f"{', '.join(ON_MEMBER_LOSS)}, or None"
+            )
+        for what in ("collective_timeout", "checkpoint_every"):
+            value = getattr(self, what)
+            if value is None:
+                continue
+            if loss is None:
+                raise BadInput(
+                    f"Gang {self.name!r} {what}={value!r}: it needs on_member_loss, "
+                    f"one of {', '.join(ON_MEMBER_LOSS)}"
+                )
+            if seconds(value, name=what) <= 0:
+                raise BadInput(f"Gang {self.name!r} {what}={value!r}: more than 0")
+
+    @property
+    def collective(self) -> Collective | None:
+        """Return how its members hang together, or None where they do not."""
+        if self.on_member_loss is None:
+            return None
+        limit = self.collective_timeout
+        every = self.checkpoint_every or DEFAULT_CHECKPOINT
+        return Collective(
+            on_loss=self.on_member_loss,
+            timeout_s=None if limit is None else seconds(limit),
+            checkpoint_s=seconds(every),
+            gpus=self.gpus_per_pod,
+        )
 
     @property
     def expected_pods(self) -> int:

@@ -11,6 +11,7 @@ import sys
 import textwrap
 import time
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 KILLS = 20
 RESETS = 30
 PODS = 10_000
+CHANGES = 20
 VICTIM = textwrap.dedent("""
     import sys
     from dataclasses import replace
@@ -157,3 +159,32 @@ def test_ten_thousand_pods_are_restored_under_the_recorder(
     assert verbs.count("ADDED") == PODS
     assert len({record.revision for record in seen}) == len(seen)
     assert cluster.history.gaps() == []
+
+
+@pytest.mark.knav(topology="dgx-h100", nodes=24)
+def test_nodes_that_come_and_go_are_renewed_all_the_same(
+    cluster: Cluster, row: Callable[..., Any]
+) -> None:
+    """Without a new KWOK some of them would stand twice in its queue, and block it."""
+    full = cluster.save()
+    bare = {k: v for k, v in full.values.items() if "dgx-h100" not in k}
+    empty = replace(full, values=bare)
+
+    for _ in range(CHANGES):
+        cluster.restore(empty)
+        cluster.restore(full)
+        begun_s = time.time()
+
+        def all_renewed(history: Any, since_s: float = begun_s) -> bool:
+            leases = history.latest("Lease").values()
+            late = [x for x in leases if _renewed_s(x) < since_s + 3.0]
+            return len(leases) >= 24 and not late
+
+        assert cluster.recorder.wait(all_renewed, 30.0), "a lease is not renewed"
+
+    row("all nodes taken away and put back", CHANGES, "every lease renewed")
+
+
+def _renewed_s(lease: dict[str, Any]) -> float:
+    text = lease["spec"]["renewTime"]
+    return datetime.fromisoformat(text).timestamp()

@@ -157,3 +157,10 @@ def test_a_time_of_kubernetes_is_always_utc() -> None:
     """With six digits, as a MicroTime wants them."""
     assert leases.micro_time(0) == "1970-01-01T00:00:00.000000Z"
     assert leases.micro_time(NOW) == "2026-01-01T00:00:00.123456Z"
+
+
+@BOTH
+def test_a_lease_is_held_until_it_is_made_fresh(lease: bytes) -> None:
+    """By the KWOK that has renewed it; then by nobody."""
+    assert leases.is_held(lease)
+    assert not leases.is_held(leases.fresh(lease, NOW))

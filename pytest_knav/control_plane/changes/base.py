@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from pytest_knav.control_plane.api import MAX_CONNECTIONS
 from pytest_knav.errors import HarnessError
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pytest_knav.control_plane.plane import ControlPlane
     from pytest_knav.history import History
 
+#: A value of a cluster: what it belongs to, and where in it; empty for all of it.
+Claim: TypeAlias = tuple[str, str]
 #: Every kind of change by its `op`.
 KINDS: dict[str, type[Change]] = {}
 
@@ -29,17 +31,25 @@ class Change(ABC):
     Attributes:
         op: What it is called in the journal.
         signal: Which signal of its fault it is: `lease`, `condition`, `taint` …
+        after_s: How long after its fault began it is made: what an agent reports comes
+            later than what it reports on.
 
     """
 
     op: ClassVar[str]
 
     signal: str = ""
+    after_s: float = 0.0
 
     @property
     @abstractmethod
     def lane(self) -> str:
         """Return what it changes: changes of one lane are made one after the other."""
+
+    @property
+    def claims(self) -> frozenset[Claim]:
+        """Return the values that are its alone while its fault lasts."""
+        return frozenset({(self.lane, "")})
 
     @abstractmethod
     def apply(self, plane: ControlPlane) -> int | None:
@@ -79,6 +89,11 @@ class Change(ABC):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lasting(Change):
     """A change that nothing takes back."""
+
+    @property
+    def claims(self) -> frozenset[Claim]:
+        """Return nothing: what is over is in nobody's way."""
+        return frozenset()
 
     def inverse(self, plane: ControlPlane) -> Sequence[Change]:
         """Return nothing."""

@@ -12,6 +12,7 @@ from pytest_knav.metrics.signals import SOUND
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_knav.control_plane.changes.base import Claim
     from pytest_knav.control_plane.plane import ControlPlane
     from pytest_knav.history import History
 
@@ -39,6 +40,11 @@ class GpuMetrics(Change):
     def lane(self) -> str:
         """Return the GPU."""
         return f"metrics of {self.node}/gpu-{self.gpu}"
+
+    @property
+    def claims(self) -> frozenset[Claim]:
+        """Return each of the fields."""
+        return frozenset((self.lane, key) for key in self.values)
 
     def describe(self) -> str:
         """Return the GPU and the values."""

@@ -13,13 +13,15 @@ from pytest_knav.control_plane import retrying
 from pytest_knav.control_plane.api import ApiRefusedError
 from pytest_knav.control_plane.changes.base import Change, Lasting, known
 from pytest_knav.control_plane.changes.ways import holds, value_at, way_text, with_value
+from pytest_knav.control_plane.kwokctl import KUBELET_LABEL
 from pytest_knav.errors import BadInput
 from pytest_knav.history.merge import merge_diff
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from pytest_knav.control_plane.changes.base import Claim
     from pytest_knav.control_plane.changes.ways import Way
     from pytest_knav.control_plane.plane import ControlPlane
     from pytest_knav.history import History
@@ -37,9 +39,17 @@ _ROOTS: Final = {
     "ResourceQuota": ("/api/v1", "resourcequotas"),
     "ResourceSlice": ("/apis/resource.k8s.io/v1", "resourceslices"),
     "Stage": ("/apis/kwok.x-k8s.io/v1alpha1", "stages"),
+    "ValidatingWebhookConfiguration": (
+        "/apis/admissionregistration.k8s.io/v1",
+        "validatingwebhookconfigurations",
+    ),
+    "MutatingWebhookConfiguration": (
+        "/apis/admissionregistration.k8s.io/v1",
+        "mutatingwebhookconfigurations",
+    ),
 }
 # Set by the API server; an object that carries them cannot be created again.
-_SERVERS_OWN: Final = ("uid", "resourceVersion", "creationTimestamp", "generation")
+SERVERS_OWN: Final = ("uid", "resourceVersion", "creationTimestamp", "generation")
 # Others write the same object: how often to read it again before giving up.
 _CONFLICTS_MAX: Final = 20
 
@@ -127,12 +137,19 @@ class Patch(OfObject):
     body: Mapping[str, Any]
     undo: Mapping[str, Any]
 
+    @property
+    def claims(self) -> frozenset[Claim]:
+        """Return each field that the patch sets."""
+        return frozenset((self.lane, way) for way in _leaves(self.body))
+
     def describe(self) -> str:
         """Return the object and the patch."""
         return f"{self.ref} {json.dumps(self.body)}"
 
     def apply(self, plane: ControlPlane) -> int | None:
         """Make it; an object that is gone needs none."""
+        if KUBELET_LABEL in self.body.get("metadata", {}).get("labels", {}):
+            plane.kubelets_let_go = True
         made = plane.api.patch_or_none(self.ref.path, self.body)
         return None if made is None else _revision(made)
 
@@ -178,6 +195,11 @@ class Edit(OfObject):
         OfObject.__post_init__(self)
         # The journal has it as a list.
         object.__setattr__(self, "way", tuple(self.way))
+
+    @property
+    def claims(self) -> frozenset[Claim]:
+        """Return the value."""
+        return frozenset({(self.lane, way_text(self.way))})
 
     def describe(self) -> str:
         """Return the object, the way and the value."""
@@ -293,13 +315,7 @@ class Delete(OfObject):
         found = plane.api.get_or_none(self.ref.path)
         if found is None:
             return []
-        metadata = {
-            key: value
-            for key, value in found["metadata"].items()
-            if key not in _SERVERS_OWN and key != "managedFields"
-        }
-        body = {**found, "metadata": metadata}
-        return [Create(ref=self.ref, body=body, signal=self.signal)]
+        return [Create(ref=self.ref, body=fresh(found), signal=self.signal)]
 
     def seen(self, plane: ControlPlane, history: History) -> bool:
         """Return whether it is gone, or on its way."""
@@ -354,6 +370,16 @@ class Evict(OfObject, Lasting):
         return True
 
 
+def fresh(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an object without what the API server adds: it can be created again."""
+    metadata = {
+        key: value
+        for key, value in found["metadata"].items()
+        if key not in SERVERS_OWN and key != "managedFields"
+    }
+    return {**found, "metadata": metadata}
+
+
 def retry_conflicts(
     attempt: Callable[[ControlPlane], int | None], plane: ControlPlane
 ) -> int | None:
@@ -385,6 +411,14 @@ def label_node(name: str, key: str, value: str | None, before: str | None) -> Pa
         undo={"metadata": {"labels": {key: before}}},
         signal="lease",
     )
+
+
+def _leaves(patch: Mapping[str, Any], way: str = "") -> Iterator[str]:
+    for key, value in patch.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{way}{key}.")
+        else:
+            yield f"{way}{key}"
 
 
 def _is(found: object, wanted: object) -> bool:

@@ -75,6 +75,11 @@ class Service(Component):
     def health_path(self) -> str:
         """Return where it says over HTTP whether it is ready."""
 
+    @property
+    def metrics_url(self) -> str:
+        """Return where Prometheus finds its metrics; empty when it has none."""
+        return ""
+
     def prepare(self) -> None:
         """Make what it needs to start for the first time in this process."""
         self._program.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -82,6 +83,7 @@ class Prometheus(Service):
         self._exported = exported
         self._endpoint = plane.endpoint
         self._component_ports = plane.ports
+        self._beside = plane.services
 
     @property
     def url(self) -> str:
@@ -144,6 +146,17 @@ class Prometheus(Service):
                 "static_configs": [_target(self._component_ports[port])],
             }
             for name, scheme, port in _COMPONENTS
+        ]
+        jobs += [
+            {
+                "job_name": service.name,
+                "scheme": url.scheme,
+                **({"tls_config": tls} if url.scheme == "https" else {}),
+                "metrics_path": url.path or "/metrics",
+                "static_configs": [{"targets": [url.netloc]}],
+            }
+            for service in self._beside.values()
+            if (url := urlsplit(service.metrics_url)).netloc
         ]
         jobs += [
             {

@@ -33,6 +33,11 @@ REQUEST_TIMEOUT_S: Final = 60.0
 # Connections; etcd gathers what comes at once into one proposal.
 _WRITERS: Final = 8
 REGISTRY: Final = "/registry/"
+# etcd's words (api/v3/rpctypes/error.go): ErrGRPCCompacted, ErrGRPCNoSpace.
+_COMPACTED: Final = "has been compacted"
+_NO_SPACE: Final = "database space exceeded"
+# Outside of what the API server keeps, and never written.
+_PROBE: Final = b"/pytest-knav/probe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,49 @@ class Etcd:
         """Return the store's current revision."""
         request = {"key": _encoded(b"\0"), "count_only": True}
         return int(self._ask("/v3/kv/range", request)["header"]["revision"])
+
+    def compact(self, revision: int) -> None:
+        """Forget what was before a revision; harmless when it is forgotten already."""
+        try:
+            self._ask("/v3/kv/compaction", {"revision": str(revision)})
+        except ClusterError as error:
+            if _COMPACTED not in str(error):
+                raise
+
+    def arm_no_space(self) -> None:
+        """Raise the alarm that etcd raises when its space is used up."""
+        self._alarm("ACTIVATE", "NOSPACE")
+
+    def disarm(self) -> None:
+        """End the alarm; harmless where there is none."""
+        self._alarm("DEACTIVATE", "NOSPACE")
+
+    def defragment(self) -> None:
+        """Give back what compacted revisions have used."""
+        self._ask("/v3/maintenance/defragment", {})
+
+    def out_of_space(self) -> bool:
+        """Return whether a write would be refused for want of space; writes nothing."""
+        # Its cost is looked at before its condition, which never holds (etcd,
+        # server/etcdserver/apply/apply.go, applierV3Capped.Txn).
+        key = _encoded(_PROBE)
+        never = {"key": key, "target": "VERSION", "result": "LESS", "version": "0"}
+        put = {"request_put": {"key": key, "value": key}}
+        try:
+            self._ask("/v3/kv/txn", {"compare": [never], "success": [put]})
+        except ClusterError as error:
+            if _NO_SPACE in str(error):
+                return True
+            raise
+        return False
+
+    def _alarm(self, action: str, alarm: str) -> None:
+        status = self._ask("/v3/maintenance/status", {})
+        member = status["header"]["member_id"]
+        self._ask(
+            "/v3/maintenance/alarm",
+            {"action": action, "memberID": member, "alarm": alarm},
+        )
 
     def _send(self, groups: list[list[_Write]]) -> list[int]:
         """Send requests one behind the other, without a pause for each answer."""

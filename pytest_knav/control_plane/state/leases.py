@@ -39,6 +39,13 @@ def renewed_at(stored: bytes) -> float:
     return seconds + nanos / 1e9
 
 
+def is_held(stored: bytes) -> bool:
+    """Return whether a stored lease has a holder."""
+    if not stored.startswith(wire.MAGIC):
+        return bool((json.loads(stored).get("spec") or {}).get("holderIdentity"))
+    return wire.first(wire.unpack(stored), _SPEC, _HOLDER) is not None
+
+
 def fresh(stored: bytes, now: float | None = None) -> bytes:
     """
     Return a stored lease renewed now and held by nobody.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from pytest_knav.control_plane import retrying
+from pytest_knav.control_plane import overrides, retrying
 from pytest_knav.control_plane.kwokctl import COMPONENTS
+from pytest_knav.control_plane.overrides import Override
 from pytest_knav.control_plane.state import endpoints, leases, table, wire
 from pytest_knav.control_plane.state.etcd import Etcd, Marks
 from pytest_knav.control_plane.state.model import State, kind_of
@@ -58,6 +59,7 @@ _COMPLETED: Final = frozenset({
 })  # fmt: skip
 STATES_REMEMBERED: Final = 4
 _CRD_PREFIX: Final = "/registry/apiextensions.k8s.io/customresourcedefinitions/"
+_ELECTIONS: Final = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
 # What makes and deletes objects by itself. They end with a reset and start after it,
 # because their memory is state too: back-off queues, caches, estimates.
 WORKING: Final = ("kube-controller-manager", "kube-scheduler")
@@ -84,6 +86,9 @@ class StateKeeper:
         self._plane = plane
         self._etcd = Etcd(plane.etcd_url)
         self._remembered: list[_Remembered] = []
+        # Those of the last restore, and whether KWOK has let any node go since.
+        self._nodes: frozenset[str] = frozenset()
+        self._kwok_afresh = False
 
     def close(self) -> None:
         """Close every connection."""
@@ -165,20 +170,28 @@ class StateKeeper:
 
     def _heal(self) -> None:
         """Start and resume what a restore needs and a fault has left dead or held."""
+        if self._plane.network is not None:
+            self._plane.network.heal()
+        for name in WORKING:
+            overrides.write(self._plane.workdir, name, Override())
         parts = [self._plane.components[c] for c in COMPONENTS if c not in WORKING]
         for component in parts:
             component.release()
+            if component.override:
+                component.configure(Override())
             component.start()
         for component in parts:
             component.wait_healthy(timeout=HEALTHY_TIMEOUT_S)
+        # It outlives etcd's process, and nothing could be written.
+        self._etcd.disarm()
 
     @contextmanager
     def quiet(self, *, live: bool = True, pods: bool = False) -> Iterator[None]:
         """
         Hold everything that writes by itself; afterwards let it begin afresh.
 
-        KWOK is held and never started anew: a new one would wait for the leases of the
-        old one to expire.
+        KWOK is held, and goes on as it was unless it has let nodes go: a new one lists
+        everything again.
 
         Args:
             live: Whether it begins afterwards.
@@ -187,6 +200,8 @@ class StateKeeper:
 
         """
         components = self._plane.components
+        for companion in self._plane.companions:
+            companion.end()
         for name in WORKING:
             components[name].end()
         if pods:
@@ -227,14 +242,42 @@ class StateKeeper:
 
     def wake(self) -> None:
         """Let everything run that `quiet` held, and return when it is healthy."""
+        # Leases go on, and what the controllers ask for is answered when they begin.
+        self._let_kwok_go()
+        for companion in self._plane.companions:
+            companion.start()
         self._start_working()
-        for name in WORKING:
+        for name in self._working():
             self._plane.components[name].wait_healthy(timeout=HEALTHY_TIMEOUT_S)
 
+    def _working(self) -> list[str]:
+        return [name for name in WORKING if name not in self._plane.replaced]
+
     def _start_working(self) -> None:
-        for name in WORKING:
+        for name in self._working():
+            if self._plane.config.leader_election:
+                # Who was killed has not given it back, and would be waited for.
+                with suppress(ClusterError):
+                    self._plane.api.delete(f"{_ELECTIONS}/{name}")
             self._plane.components[name].start()
-        self._plane.components["kwok-controller"].release()
+        self._let_kwok_go()
+
+    def _let_kwok_go(self) -> None:
+        """
+        Let KWOK go on, or begin afresh where it had to let nodes go.
+
+        A node that it lets go while it is about to renew its lease, and takes again
+        later, is twice in its queue; then nothing behind it is ever renewed (kwok 0.8,
+        pkg/utils/heap/heap.go: Push knows only the newer of two equal entries, Remove
+        takes that one, and the older blocks the head).
+        """
+        kwok = self._plane.components["kwok-controller"]
+        if self._kwok_afresh:
+            self._kwok_afresh = self._plane.kubelets_let_go = False
+            kwok.end()
+            kwok.start()
+            kwok.wait_healthy(timeout=HEALTHY_TIMEOUT_S)
+        kwok.release()
 
     def _put_back(self, state: State) -> int:
         own = state.fingerprint == self._plane.entry.fingerprint
@@ -246,6 +289,11 @@ class StateKeeper:
         written = 0
         touched: set[str] = set()
         completed: set[str] = set()
+        nodes = {key for key in state.values if key.startswith(endpoints.PREFIX)}
+        here = {k for k in self._etcd.marks().written if k.startswith(endpoints.PREFIX)}
+        gone = (self._nodes & nodes) - here
+        self._kwok_afresh = self._plane.kubelets_let_go or bool(gone or here - nodes)
+        self._nodes = frozenset(nodes)
         for _ in range(ROUNDS_MAX):
             todo = self._changes(state, mode).without(completed)
             if not todo:
@@ -276,7 +324,11 @@ class StateKeeper:
         stored = self._etcd.read(leases.PREFIX).values
 
         def renew(key: str) -> bytes | None:
-            return _renewed(state.values[key], stored.get(key), self._plane)
+            now = stored.get(key)
+            if self._kwok_afresh and now is not None and leases.is_held(now):
+                # Another KWOK would wait until the lease of this one has expired.
+                return leases.fresh(state.values[key])
+            return _renewed(state.values[key], now, self._plane)
 
         return table.changes(
             mode,
@@ -297,7 +349,10 @@ class StateKeeper:
         unknown = [
             key
             for key in state.values
-            if key in marks.written and memory.at.get(key) != marks.written[key]
+            if key in marks.written
+            and memory.at.get(key) != marks.written[key]
+            # Renewed and not compared.
+            and not key.startswith(leases.PREFIX)
         ]
         if len(unknown) > len(state.values) // 4:
             values = self._etcd.read().values
