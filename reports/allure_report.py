@@ -6,12 +6,14 @@ import hashlib
 import time
 import uuid
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pytest_knav.history.record import FAULT, SAMPLE, encode
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Sequence
 
     import pytest
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from pytest_knav.reports.record import TestRecord
 
 LOG_BYTES_MAX = 512_000
+FILE_BYTES_MAX = 16 * 2**20
+SAMPLES_MAX = 10_000
 
 
 class AllureReport:
@@ -40,6 +44,12 @@ class AllureReport:
     def attach_picture(self, name: str, svg: str) -> None:
         """Attach an SVG."""
 
+    def attach_page(self, name: str, page: str) -> None:
+        """Attach an HTML page."""
+
+    def attach_evidence(self, cluster: Cluster, record: TestRecord) -> None:
+        """Attach what a failed test can be judged by again."""
+
     def attach_log(self, path: Path) -> None:
         """Attach the end of a log."""
 
@@ -57,10 +67,8 @@ class _Writing(AllureReport):
         import allure  # noqa: PLC0415 - only where it is active
 
         dynamic: Any = allure.dynamic
-        dynamic.label("epic", "kube-scheduler")
-        for fault in dict.fromkeys(f.partition("(")[0] for f in record.faults):
-            dynamic.label("feature", fault)
-        dynamic.label("knav.verdict", record.verdict)
+        for kind, label in labels_of(record):
+            dynamic.label(kind, label)
         # Excluded from the history id: the same test with another seed is the same.
         for name, value in (
             ("seed", record.seed),
@@ -80,6 +88,27 @@ class _Writing(AllureReport):
     def attach_picture(self, name: str, svg: str) -> None:
         self._attach(name, svg, "SVG")
 
+    def attach_page(self, name: str, page: str) -> None:
+        self._attach(name, page, "HTML")
+
+    def attach_evidence(self, cluster: Cluster, record: TestRecord) -> None:
+        import allure  # noqa: PLC0415 - only where it is active
+
+        plan = [encode(one) for one in cluster.history.records(FAULT)]
+        if plan:
+            self.attach_text("faults.jsonl", b"\n".join(plan).decode())
+        samples = [encode(one) for one in cluster.history.records(SAMPLE)]
+        if samples:
+            shown = b"\n".join(samples[-SAMPLES_MAX:])
+            self.attach_text("samples.jsonl", shown.decode())
+        # Finished segments; the last one is still being written.
+        found = sorted((cluster.artifacts / "history").glob("*.gz"))
+        attach: Any = allure.attach
+        for path in [*found, *map(Path, filter(None, [record.state]))]:
+            if path.is_file() and path.stat().st_size <= FILE_BYTES_MAX:
+                suffix = path.suffix.removeprefix(".")
+                attach.file(str(path), name=path.name, extension=suffix)
+
     def attach_log(self, path: Path) -> None:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - LOG_BYTES_MAX))
@@ -91,6 +120,29 @@ class _Writing(AllureReport):
         allure.attach(
             text, name=name, attachment_type=getattr(allure.attachment_type, kind)
         )
+
+
+def labels_of(record: TestRecord) -> Iterator[tuple[str, str]]:
+    """
+    Yield what a test is filed under: the system under test, the families of its faults,
+    the invariants that it was judged by, and how bad its failure is.
+    """
+    from pytest_knav.faults.catalogue import catalogue  # noqa: PLC0415 - heavy
+
+    stock = record.system == "stock"
+    yield "epic", "kube-scheduler" if stock else record.system
+    known = catalogue()
+    kinds = dict.fromkeys(fault.partition("(")[0] for fault in record.faults)
+    families = [known[kind].card.family for kind in kinds if kind in known]
+    for family in dict.fromkeys(families):
+        yield "feature", family
+    for kind in kinds:
+        yield "tag", kind
+    stories = ["recovered"] if record.recoveries else []
+    for story in (*stories, *record.checks):
+        yield "story", story
+    yield "severity", record.severity
+    yield "knav.verdict", record.verdict
 
 
 def active(config: pytest.Config) -> AllureReport:
@@ -138,13 +190,17 @@ def full_name_of(nodeid: str) -> str:
     return f"{home}#{names[-1]}" if names else home
 
 
-def write_environment(directory: Path, records: Sequence[TestRecord]) -> None:
+def write_environment(
+    directory: Path, records: Sequence[TestRecord], gate: str = ""
+) -> None:
     """Write `environment.properties`, which Allure shows on its first page."""
     from pytest_knav import __version__  # noqa: PLC0415 - only used here
 
     facts = {"pytest-knav": __version__}
     for name in sorted({name for record in records for name in record.versions}):
         facts[name] = _joined(record.versions.get(name, "") for record in records)
+    if gate:
+        facts["gate"] = gate
     facts["seed"] = _joined(record.seed for record in records)
     facts["time profile"] = _joined(record.time_profile for record in records)
     facts["topology"] = _joined(f"{r.topology}, {r.nodes} nodes" for r in records)
@@ -164,10 +220,11 @@ def _profile_table(cluster: Cluster) -> str:
 
 def _recovery_table(record: TestRecord) -> str:
     phases = list(dict.fromkeys(p for row in record.recoveries for p in row.phases))
-    lines = [",".join(["workload", "fault", "outcome", *phases, "total", "limit"])]
+    head = ["workload", "fault", "outcome", *phases, "total", "limit"]
+    lines = [",".join([*head, "lost GPU-hours"])]
     for row in record.recoveries:
         figures = [row.phases.get(phase) for phase in phases]
-        cells = [*figures, row.seconds, row.within_s]
+        cells = [*figures, row.seconds, row.within_s, row.lost_gpu_hours]
         shown = ["" if cell is None else f"{cell:.2f}" for cell in cells]
         lines.append(",".join([row.workload, f'"{row.fault}"', row.outcome, *shown]))
     return "\n".join([*lines, ""])

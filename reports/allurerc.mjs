@@ -22,6 +22,14 @@ export default {
         matchers: { statuses: ["broken"], message: /\bInconclusive\b/ },
       },
       {
+        name: "Known bug",
+        matchers: { statuses: ["skipped"], message: /\bknown bug\b/ },
+      },
+      {
+        name: "Known bug that does not show any more",
+        matchers: { statuses: ["failed"], message: /\bknown bug .*: the test passed/ },
+      },
+      {
         name: "Scheduler did not recover",
         matchers: { statuses: ["failed"], message: /\b(NotRecovered|WaitTimeout)\b/ },
       },
@@ -32,6 +40,7 @@ export default {
           message: /\b(InvariantViolated|SloBreached)\b/,
         },
       },
+      { name: "Other product failure", matchers: { statuses: ["failed"] } },
       { name: "Harness error", matchers: { statuses: ["broken"] } },
     ],
   },

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_knav.compare.sides import side_by_side
+
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,6 +38,8 @@ def print_summary(reporter: TerminalReporter, tally: Tally) -> None:
             reporter.write_line(line, **({colour: True} if colour else {}))
         for line in closing(records):
             reporter.write_line(line)
+        for line in side_by_side(records):
+            reporter.write_line(line)
 
 
 def table(records: Sequence[TestRecord]) -> list[tuple[str, str]]:
@@ -55,6 +59,8 @@ def _rows(record: TestRecord) -> Iterator[tuple[tuple[str, ...], str, str]]:
     test = _name(record)
     for row in record.recoveries:
         why = row.fault if row.outcome == "recovered" else f"{row.fault}: {row.outcome}"
+        if row.lost_gpu_hours is not None:
+            why = f"{row.lost_gpu_hours:.2f} GPU-hours lost; {why}"
         yield (test, *_figures(row), record.verdict), why, record.verdict
         test = ""
     if not record.recoveries:

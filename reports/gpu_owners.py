@@ -59,7 +59,7 @@ def owners(
     topology: Topology, pods: Iterable[Object], claims: Iterable[Object]
 ) -> dict[str, str]:
     """Return what has each GPU, by its name; what nobody has is not there."""
-    devices = _devices(claims)
+    devices = devices_of(claims)
     of_node = {node.name: _Gpus(node) for node in topology.nodes if node.gpus}
     found: dict[str, str] = {}
     ordered = sorted(
@@ -70,19 +70,19 @@ def owners(
         ),
     )
     for pod in ordered:
-        owner = _workload(pod)
+        owner = workload_of(pod)
         named = devices.get(pod["metadata"].get("uid", ""), ())
         found.update(dict.fromkeys(named, owner))
         gpus = of_node.get(pod["spec"]["nodeName"])
         if gpus is not None and not named:
-            for resource, number in _requests(pod).items():
+            for resource, number in requests_of(pod).items():
                 gpus.take(resource, number, owner)
     for name, gpus in of_node.items():
         found.update({f"{name}/gpu-{i}": who for i, who in gpus.owners.items()})
     return found
 
 
-def _devices(claims: Iterable[Object]) -> dict[str, list[str]]:
+def devices_of(claims: Iterable[Object]) -> dict[str, list[str]]:
     """Return the devices that claims give to pods, by the uid of the pod."""
     found: dict[str, list[str]] = {}
     for claim in claims:
@@ -97,7 +97,7 @@ def _devices(claims: Iterable[Object]) -> dict[str, list[str]]:
     return found
 
 
-def _requests(pod: Object) -> dict[str, int]:
+def requests_of(pod: Object) -> dict[str, int]:
     """Return the extended resources that a pod asks for: those with a domain."""
     found: dict[str, int] = {}
     for container in pod["spec"].get("containers") or ():
@@ -110,7 +110,7 @@ def _requests(pod: Object) -> dict[str, int]:
     return found
 
 
-def _workload(pod: Object) -> str:
+def workload_of(pod: Object) -> str:
     """Return what a pod belongs to: our workload, its controller, or nothing."""
     metadata = pod["metadata"]
     labels = metadata.get("labels") or {}

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_knav.errors import HarnessError, Inconclusive
+from pytest_knav.reports import known_bug
+from pytest_knav.reports.tally import OUTCOME, VERDICT
 from pytest_knav.reports.tally import RECORD as RECORD_TEXT
-from pytest_knav.reports.tally import VERDICT
 from pytest_knav.session import ENDED, LEASE, RECORD
 
 
 if TYPE_CHECKING:
+    from pytest_knav.reports.record import TestRecord
     from pytest_knav.session import KnavSession
 
 
@@ -25,27 +27,62 @@ def conclude(
 ) -> None:
     """Put verdict, figures and pointers on the report of a phase of a test."""
     verdict = verdict_of(call, report)
+    bug = known_bug.marked(item) if verdict == known_bug.VERDICT else None
     if verdict == "inconclusive":
         setattr(report, VERDICT, verdict)
+    if report.failed:
+        setattr(report, OUTCOME, verdict)
     record = item.stash.get(RECORD, None)
     final = report.when == "call" and ENDED in item.stash
     if not final and report.passed:
         return
-    if (record is not None or verdict == "inconclusive") and report.when != "teardown":
+    told = record is not None or verdict in {"inconclusive", known_bug.VERDICT}
+    if told and report.when != "teardown":
         # On the item too: JUnit takes the properties of the teardown's report.
         item.user_properties.append(("knav.verdict", verdict))
         report.user_properties.append(("knav.verdict", verdict))
+    if bug is not None and report.when == "call":
+        item.user_properties.append(("knav.known_bug", bug.issue))
+        report.user_properties.append(("knav.known_bug", bug.issue))
     if record is None:
         return
     if report.when == "teardown":
         report.sections.append(("knav", record.where_to_look()))
         return
     record = record.ended(verdict, _kept_state(session, item))
-    item.stash[RECORD] = record = record.with_deaths(_deaths(item))
+    record = record.with_deaths(_deaths(item)).with_workloads(_workloads(item))
+    record = _pointed(session, item, record)
+    item.stash[RECORD] = record
+    item.user_properties.extend(record.properties())
+    report.user_properties.extend(record.properties())
     setattr(report, RECORD_TEXT, json.dumps(record.as_data()))
     _publish(session, item, report)
     if verdict not in {"pass", "skipped"}:
         report.sections.append(("knav", record.where_to_look()))
+
+
+def _workloads(item: pytest.Item) -> list[str]:
+    """Return which kinds of workloads the test submitted."""
+    from pytest_knav.history.record import STEP  # noqa: PLC0415 - if it had a cluster
+
+    lease = item.stash.get(LEASE, None)
+    steps = [] if lease is None else lease.cluster.history.records(STEP)
+    return [s.name.partition(" ")[0] for s in steps if s.verb == "SUBMIT"]
+
+
+def _pointed(session: KnavSession, item: pytest.Item, record: TestRecord) -> TestRecord:
+    """Return a record that knows where its timeline will be, if there will be one."""
+    from pytest_knav.reports import timeline  # noqa: PLC0415 - only if used
+
+    lease = item.stash.get(LEASE, None)
+    kept = session.settings.keep
+    stays = kept == "always" or (kept == "on-failure" and record.verdict != "pass")
+    if lease is None or not stays:
+        return record
+    failed_at = None
+    if record.verdict != "pass":
+        failed_at = timeline.failed_at(lease.cluster.history.records())
+    return record.with_timeline(lease.artifacts / timeline.PAGE, failed_at)
 
 
 def _kept_state(session: KnavSession, item: pytest.Item) -> str:
@@ -67,17 +104,17 @@ def _deaths(item: pytest.Item) -> list[str]:
 
 def verdict_of(call: pytest.CallInfo[None], report: pytest.TestReport) -> str:
     """Return what a phase of a test says: the product, us, or nobody to blame."""
+    if known_bug.failed_as_expected(call):
+        return known_bug.VERDICT
     if report.skipped:
         return "skipped"
     if report.passed:
         return "pass"
-    if call.excinfo is None:
-        return "fail"
-    if call.excinfo.errisinstance(Inconclusive):
+    if call.excinfo is not None and call.excinfo.errisinstance(Inconclusive):
         return "inconclusive"
-    if call.excinfo.errisinstance((AssertionError, pytest.fail.Exception)):
-        return "fail"
-    return "broken"
+    blamed = (AssertionError, pytest.fail.Exception)
+    failed = call.excinfo is None or call.excinfo.errisinstance(blamed)
+    return "fail" if failed else "broken"
 
 
 def _publish(

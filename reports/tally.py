@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
     from pytest_knav.reports.record import TestRecord
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 EXIT_INCONCLUSIVE = 10
 VERDICT = "knav_verdict"
 RECORD = "knav_record"
+OUTCOME = "knav_outcome"
+# In a run's directory, beside its records.
+OTHERS_FILE = "others.jsonl"
 
 
 @dataclass(slots=True, eq=False)
@@ -25,11 +30,14 @@ class Tally:
     Attributes:
         red: Reports of tests and collectors that failed.
         unsure: Reports of tests that could not tell.
+        others: Tests and verdicts that are in no record: they had no cluster, or ended
+            badly after it.
 
     """
 
     red: int = 0
     unsure: list[pytest.TestReport] = field(default_factory=list)
+    others: list[tuple[str, str]] = field(default_factory=list)
     _records: list[str] = field(default_factory=list)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -40,6 +48,9 @@ class Tally:
             self.red += 1
         if hasattr(report, RECORD):
             self._records.append(getattr(report, RECORD))
+        elif report.failed:
+            # Nobody could say of one whose worker died.
+            self.others.append((report.nodeid, getattr(report, OUTCOME, "broken")))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Count what could not be collected."""
@@ -56,6 +67,11 @@ class Tally:
 
         found = [TestRecord.from_data(json.loads(text)) for text in self._records]
         return sorted(found, key=lambda record: record.test)
+
+    def write_others(self, directory: Path) -> None:
+        """Write into a run's directory which tests are in no record, and why."""
+        lines = [json.dumps({"test": t, "verdict": v}) + "\n" for t, v in self.others]
+        (directory / OTHERS_FILE).write_text("".join(lines))
 
     def exit_code(self, status: int) -> int:
         """Return the exit code of a run that would end with `status`."""

@@ -16,6 +16,9 @@ import pytest
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 MEASURE = Path(__file__).with_name("measure.js")
+TIMELINE = Path(__file__).with_name("timeline.js")
+# What steps on a timeline's page can use.
+READER = "model, state, press, see, facts, shade, $"
 TIMEOUT_S = 120
 
 
@@ -25,7 +28,7 @@ class Seen:
     What the browser made of a picture.
 
     Attributes:
-        facts: What `measure.js` found.
+        facts: What `measure.js` or `timeline.js` found.
         screenshot: The page as PNG.
 
     """
@@ -43,18 +46,37 @@ class Browser:
 
     def look(self, svg: str, *more: str) -> Seen:
         """Return what a picture looks like."""
-        page, shot = self._directory / "page.html", self._directory / "page.png"
         script = MEASURE.read_text()
-        page.write_text(
+        return self._open(
             f'<!doctype html><meta charset="utf-8"><body style="margin:0">{svg}'
-            f"<pre id=facts></pre><script>{script}</script>"
+            f"<pre id=facts></pre><script>{script}</script>",
+            *more,
         )
+
+    def read(self, page: str, *more: str, steps: str = "", at: str = "") -> Seen:
+        """
+        Return what a timeline's page does.
+
+        Args:
+            page: The page.
+            more: Options of the browser.
+            steps: A script of what its reader does.
+            at: The end of its address, such as `#t=3`.
+
+        """
+        reader = f"window.steps = async ({{{READER}}}) => {{ {steps} }};"
+        script = f"<script>{reader}</script><script>{TIMELINE.read_text()}</script>"
+        return self._open(page.replace("</body>", f"{script}</body>"), *more, at=at)
+
+    def _open(self, text: str, *more: str, at: str = "") -> Seen:
+        page, shot = self._directory / "page.html", self._directory / "page.png"
+        page.write_text(text)
         command = [
             self._program, "--headless", "--no-sandbox", "--disable-gpu",
             "--hide-scrollbars", "--window-size=1600,1000",
             f"--user-data-dir={self._directory / 'profile'}",
             "--virtual-time-budget=20000", "--dump-dom", f"--screenshot={shot}",
-            *more, page.as_uri(),
+            *more, page.as_uri() + at,
         ]  # fmt: skip
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=TIMEOUT_S, check=True
