@@ -16,6 +16,7 @@ PLAIN: Final = "plain"
 FAST: Final = "fast"
 OURS_PLAIN: Final = "ours-plain"
 UNRECORDED: Final = "unrecorded"
+PROXIED: Final = "proxied"
 WITHOUT: Final = "without"
 WITH: Final = "with"
 BARE: Final = "bare"
@@ -30,15 +31,31 @@ CASES: Final[dict[str, tuple[str, ...]]] = {
     "reset": (),
     "reset-large": ("pods",),
     "crash": ("nodes",),
+    "crash-writes": ("crash",),
     "recorder": ("pods",),
+    "network": ("cluster",),
+    "network-pods": ("network", "pods"),
     "collect": (),
     "topology": (),
     "blast-radius": (),
     "gpu-series": (),
+    "stream": (),
+    "timeline": (),
+    "checks": (),
+    "exclusion": (),
 }
 # What needs no cluster, and uses no component.
 WITHOUT_CLUSTER: Final = frozenset(
-    {"collect", "topology", "blast-radius", "gpu-series"}
+    {
+        "collect",
+        "topology",
+        "blast-radius",
+        "gpu-series",
+        "stream",
+        "timeline",
+        "checks",
+        "exclusion",
+    }
 )
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from pytest_knav.control_plane.assets import AssetStore, StreamProgress
+from pytest_knav.control_plane.network import toxiproxy
 from pytest_knav.control_plane.plane import Binaries
 from pytest_knav.errors import BadInput
 from pytest_knav.selfbench import cases, plot, table
@@ -105,4 +106,7 @@ def _measure(wish: Wish, plan: Plan) -> Report:
             verdicts = [asdict(verdict) for verdict in judge(report)]
             wish.json.write_text(report.to_json(verdicts=verdicts))
 
-    return measure(plan, Binaries.of(store), Bar(sys.stderr), keep)
+    binaries = Binaries.of(store)
+    if "network" in plan.cases:
+        binaries = binaries.plus(toxiproxy.NAME, store.path(toxiproxy.NAME))
+    return measure(plan, binaries, Bar(sys.stderr), keep)

@@ -69,12 +69,15 @@ class Kit:
     size: Size
     tick: Callable[[int, int], None]
 
-    def ours(self, nodes: int, control_plane: str = FAST) -> OurCluster:
+    def ours(
+        self, nodes: int, control_plane: str = FAST, *, network: bool = False
+    ) -> OurCluster:
         """Return a cluster of ours that is still to be made."""
         return OurCluster(
             self.name,
             self.binaries,
             nodes=nodes,
             control_plane=control_plane,
+            network=network,
             folder=self.folder,
         )

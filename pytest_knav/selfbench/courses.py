@@ -10,12 +10,22 @@ import functools
 from typing import TYPE_CHECKING
 
 from pytest_knav.control_plane.api import total
-from pytest_knav.selfbench import collection, counts, graphs, series
+from pytest_knav.selfbench import (
+    collection,
+    counts,
+    drawing,
+    excluding,
+    graphs,
+    judging,
+    series,
+    watching,
+)
 from pytest_knav.selfbench.cases import (
     BARE,
     FAST,
     OURS_PLAIN,
     PLAIN,
+    PROXIED,
     UNRECORDED,
     WITH,
     WITHOUT,
@@ -34,14 +44,26 @@ if TYPE_CHECKING:
 
 def courses(kit: Kit, cases: Iterable[str], *, plain: bool) -> Iterator[Course]:
     """Yield the courses of one round, with the steps of some cases."""
-    makers = (_plain, _ours_plain, _ours, _unrecorded, _plain_reset, _reset)
+    makers = (
+        _plain,
+        _ours_plain,
+        _ours,
+        _unrecorded,
+        _proxied,
+        _plain_reset,
+        _reset,
+    )
     wanted = set(cases)
     for make in makers:
         course = make(kit)
         # Our plain control plane is there to be held against plain kwokctl.
         if plain or course.side not in {PLAIN, OURS_PLAIN}:
             yield from _with(course, wanted)
-    for course in (*_collections(kit), _topology(kit), _series(kit)):
+    alone = (
+        *(_topology, _series, watching.course, drawing.course, judging.course),
+        excluding.course,
+    )
+    for course in (*_collections(kit), *(make(kit) for make in alone)):
         yield from _with(course, wanted)
 
 
@@ -155,6 +177,7 @@ def _ours(kit: Kit) -> Course:
             objects=size.crashed,
             act=functools.partial(ours.crash, size.crashed),
         ),
+        Step(case="crash-writes", objects=size.crashed, act=ours.crash_writes),
     )
     return Course(side=FAST, workdir=ours.workdir, steps=steps, close=ours.close)
 
@@ -177,6 +200,21 @@ def _unrecorded(kit: Kit) -> Course:
     return Course(
         side=UNRECORDED, workdir=ours.workdir, steps=(step,), close=ours.close
     )
+
+
+def _proxied(kit: Kit) -> Course:
+    ours = kit.ours(kit.size.nodes, network=True)
+    steps = (
+        Step(case="network", objects=1, act=ours.create, tool=True),
+        Step(
+            case="network-pods",
+            objects=kit.size.pods,
+            prepare=ours.start,
+            act=functools.partial(_pods, ours, kit),
+            tool=True,
+        ),
+    )
+    return Course(side=PROXIED, workdir=ours.workdir, steps=steps, close=ours.close)
 
 
 def _reset(kit: Kit) -> Course:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_knav.control_plane.api import Api
     from pytest_knav.control_plane.plane import Binaries
     from pytest_knav.control_plane.state.model import State
+    from pytest_knav.plans.active import ActiveFault
 
 TOPOLOGY: Final = "dgx-h100"
 _GROUP: Final = "selfbench.pytest-knav"
@@ -43,11 +44,12 @@ class OurCluster:
         binaries: What to run.
         nodes: How many nodes it will have.
         control_plane: `fast`, the default of the plugin, or `plain`.
+        network: Whether there is a proxy in every link between two components.
         folder: Where its history goes, in a directory of its own.
 
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but two by name
         self,
         name: str,
         binaries: Binaries,
@@ -55,17 +57,22 @@ class OurCluster:
         nodes: int,
         control_plane: str,
         folder: Path,
+        network: bool = False,
     ) -> None:
         self.name = name
         self._binaries = binaries
         self._topology = make_topology(TOPOLOGY, nodes)
         self._config = make_config(
-            versions=dict(binaries.versions), nodes=nodes, control_plane=control_plane
+            versions=dict(binaries.versions),
+            nodes=nodes,
+            control_plane=control_plane,
+            network=network,
         )
         self._folder = folder
         self._plane: ControlPlane | None = None
         self._cluster: Cluster | None = None
         self._newborn: State | None = None
+        self._crash: ActiveFault | None = None
 
     @property
     def workdir(self) -> Path:
@@ -153,11 +160,41 @@ class OurCluster:
         ):
             raise ClusterError(f"no lease of {names[0]} was renewed for {limit_s:g}s")
         called_s = time.monotonic()
-        Injector(cluster, seed="selfbench").start(NodeCrash(names))
+        self._crash = Injector(cluster, seed="selfbench").start(NodeCrash(names))
         renewed_s = [last_renewal_s(cluster, name) for name in names]
         if min(renewed_s) == float("-inf"):
             raise ClusterError("a crashed node had no lease that could stop")
         return max(0.0, max(renewed_s) - called_s)
+
+    def crash_writes(self) -> float:
+        """
+        Return the most writes that the crash has cost one of its nodes.
+
+        Those of the fault and of kube-controller-manager, to the Node object, from the
+        call until the control plane has noticed; read from the recorded history.
+
+        Raises:
+            ClusterError: There was no crash, or it was not noticed.
+
+        """
+        cluster, crash = self.cluster, self._crash
+        if crash is None:
+            raise ClusterError("no node was crashed")
+        targets = sorted(crash.targets)
+        limit_s = crash.fault.timeouts_s(cluster)["detected"]
+        if not cluster.recorder.wait(
+            lambda _: crash.fault.detected(cluster, targets), limit_s
+        ):
+            raise ClusterError(f"{crash.name} was not noticed for {limit_s:g}s")
+        history, begun = cluster.history, crash.started_at.revision
+        nodes = [history.get("Node", "", name) for name in targets]
+        uids = [found["metadata"]["uid"] for found in nodes if found is not None]
+        return float(
+            max(
+                sum(version.revision >= begun for version in history.versions(uid))
+                for uid in uids
+            )
+        )
 
     def close(self) -> None:
         """End the recording and remove every process and file."""

@@ -55,7 +55,7 @@ TINY = Size(
     reset_nodes=2,
     reset_pods=2,
     large_reset=False,
-    crashed=4,
+    crashed=1,
     plain=True,
 )
 

@@ -20,6 +20,7 @@ SIDES: Final = {
     cases.FAST: "pytest-knav",
     cases.OURS_PLAIN: "pytest-knav, `--knav-control-plane plain`",
     cases.UNRECORDED: "pytest-knav, recorder off",
+    cases.PROXIED: "pytest-knav, `network=True`",
     cases.WITHOUT: "without knav (`-p no:knav`)",
     cases.WITH: "with knav",
     cases.BARE: "pytest without any plugin",
@@ -34,11 +35,19 @@ TITLES: Final = {
     "reset": "reset of {small}, until a new Job's pod is bound",
     "reset-large": "reset of all of it, until a new Job's pod is bound",
     "crash": "crash of {objects} nodes at once, until the last renewal of a lease",
+    "crash-writes": "a count: writes of each crashed node's object, by everybody, "
+    "until it is Unknown and tainted",
     "recorder": "the same pods with the recorder off",
+    "network": "a cluster with a proxy in every link, until it is ready",
+    "network-pods": "the same pods with a proxy in every link",
     "collect": "CPU of `pytest --co` in an empty folder",
     "topology": "a topology of {objects} nodes, and their Node objects",
     "blast-radius": "{objects} questions for a blast radius among 10,000 nodes",
     "gpu-series": "a scrape of {objects} GPUs of 1,000 nodes, all values new",
+    "stream": "{objects} changes said in ten seconds, until all are recorded",
+    "timeline": "the timeline of a run of {objects} records, as a page",
+    "checks": "{objects} records judged by all standing invariants",
+    "exclusion": "`knav exclusion`: {objects} pods finish on 1,000 nodes, 200 a second",
 }
 HOW: Final = """\
 Both sides run in turns on the same binaries, after a cluster that does not count; \

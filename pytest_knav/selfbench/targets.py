@@ -133,6 +133,20 @@ def recorder_share(report: Report) -> list[float]:
     ]
 
 
+def stream_share(report: Report) -> list[float]:
+    """Return the percentage of one core that recording a steady stream takes."""
+    result = report.result("stream", cases.FAST)
+    samples = () if result is None else result.samples
+    return [100 * one.cpu_s[OURSELVES] / one.seconds for one in samples]
+
+
+def exclusion_share(report: Report) -> list[float]:
+    """Return the percentage of one core that following finished pods takes."""
+    result = report.result("exclusion", cases.FAST)
+    samples = () if result is None else result.samples
+    return [100 * one.cpu_s[OURSELVES] / one.seconds for one in samples]
+
+
 def _recording(sample: Sample) -> float:
     return sample.cpu_s[OURSELVES] + sample.cpu_s[APISERVER]
 
@@ -146,12 +160,17 @@ def _cpu(sample: Sample) -> float:
 
 
 def _ratio(
-    case: str, over: str, under: str, of: Callable[[Sample], float] = _seconds
+    case: str,
+    over: str,
+    under: str,
+    of: Callable[[Sample], float] = _seconds,
+    *,
+    base: str = "",
 ) -> Callable[[Report], list[float]]:
-    """Return what gives the ratios of two sides, round by round."""
+    """Return what gives the ratios of two sides, of one case or of it and its base."""
 
     def figures(report: Report) -> list[float]:
-        above, below = report.result(case, over), report.result(case, under)
+        above, below = report.result(case, over), report.result(base or case, under)
         if above is None or below is None:
             return []
         return [of(a) / of(b) for a, b in pairs(above, below) if of(b)]
@@ -249,11 +268,38 @@ TARGETS: Final = (
         unit=" s",
     ),
     Target(
+        case="crash-writes",
+        what="writes of a crashed node's object, at most, until it is noticed",
+        figures=_each("crash-writes"),
+        limit=4,
+    ),
+    Target(
         case="recorder",
         what="of all CPU seconds",
         figures=recorder_share,
         limit=5,
         unit=" %",
+    ),
+    Target(
+        case="network",
+        what="time of a cluster without proxies",
+        figures=_ratio("network", cases.PROXIED, cases.FAST, base="cluster"),
+        limit=1.3,
+        unit="x",
+    ),
+    Target(
+        case="network-pods",
+        what="time without proxies",
+        figures=_ratio("network-pods", cases.PROXIED, cases.FAST, base="pods"),
+        limit=1.5,
+        unit="x",
+    ),
+    Target(
+        case="network-pods",
+        what="CPU seconds without proxies",
+        figures=_ratio("network-pods", cases.PROXIED, cases.FAST, _cpu, base="pods"),
+        limit=1.5,
+        unit="x",
     ),
     Target(
         case="collect",
@@ -282,5 +328,41 @@ TARGETS: Final = (
         figures=_each("gpu-series"),
         limit=1,
         unit=" s",
+    ),
+    Target(
+        case="stream",
+        what="until 20,000 changes of ten seconds are recorded",
+        figures=_each("stream"),
+        limit=11,
+        unit=" s",
+    ),
+    Target(
+        case="stream",
+        what="of one core, for 2,000 changes a second",
+        figures=stream_share,
+        limit=100,
+        aim=20,
+        unit=" %",
+    ),
+    Target(
+        case="timeline",
+        what="until the page of 1,000,000 records is written",
+        figures=_each("timeline"),
+        limit=10,
+        unit=" s",
+    ),
+    Target(
+        case="checks",
+        what="until 1,000,000 records are judged by all standing invariants",
+        figures=_each("checks"),
+        limit=10,
+        unit=" s",
+    ),
+    Target(
+        case="exclusion",
+        what="of one core, for 1,000 nodes and 200 finished pods a second",
+        figures=exclusion_share,
+        limit=50,
+        unit=" %",
     ),
 )
