@@ -15,8 +15,14 @@ import typer
 
 from pytest_knav import __version__
 from pytest_knav.commands import assets, cluster, faults, topology
+from pytest_knav.commands.check import check
+from pytest_knav.commands.compare import compare
 from pytest_knav.commands.doctor import doctor
+from pytest_knav.commands.exclusion import exclusion
+from pytest_knav.commands.exclusion_score import exclusion_score
+from pytest_knav.commands.gate import gate
 from pytest_knav.commands.init import init
+from pytest_knav.commands.report import report
 from pytest_knav.commands.selfbench import selfbench
 from pytest_knav.errors import BadInput, HarnessError
 
@@ -38,6 +44,12 @@ app = typer.Typer(
 app.command()(init)
 app.command()(doctor)
 app.command()(selfbench)
+app.command()(compare)
+app.command()(exclusion)
+app.command()(exclusion_score)
+app.command()(check)
+app.command()(report)
+app.command()(gate)
 app.add_typer(assets.app)
 app.add_typer(cluster.app)
 app.add_typer(topology.app)

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_knav.control_plane.config import make_config
+from pytest_knav.control_plane.settings import settings_of
 from pytest_knav.errors import BadInput
+from pytest_knav.fixtures import names
 from pytest_knav.scheduling import Group
+from pytest_knav.systems.finding import STOCK, called, find_system
 from pytest_knav.topology import Topology, make_topology
 from pytest_knav.topology.devices import with_dra
 from pytest_knav.topology.presets import FILE_ENDINGS
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     from pytest_knav.control_plane.config import ClusterConfig
     from pytest_knav.options import Settings
+    from pytest_knav.systems import System
     from pytest_knav.utilization.model import Load
 
 MARK_ARGUMENTS = (
@@ -29,6 +33,9 @@ MARK_ARGUMENTS = (
     "utilization",
     "feature_gates",
     "isolated",
+    "leader_election",
+    "network",
+    "system",
 )
 
 
@@ -43,6 +50,10 @@ class Needs:
         isolated: Whether it wants a control plane that no other test uses.
         time_profile: The run's; `fast` depends on the number of nodes.
         load: How busy every pod is; None: nobody has said.
+        system: The scheduler or operator under test; None: the stock one alone.
+        leader_election: Whether the components elect a leader; see `LeaderLost`.
+        network: Whether there is a proxy in every link between two components.
+        scheduler_config: A KubeSchedulerConfiguration as YAML; empty: the stock one.
 
     """
 
@@ -51,6 +62,10 @@ class Needs:
     isolated: bool = False
     time_profile: str = "fast"
     load: Load | None = None
+    system: System | None = None
+    leader_election: bool = False
+    network: bool = False
+    scheduler_config: str = ""
 
     def config(
         self, versions: Mapping[str, str], control_plane: str = "fast"
@@ -62,7 +77,16 @@ class Needs:
             time_profile=self.time_profile,
             control_plane=control_plane,
             feature_gates=dict(self.feature_gates),
+            system="" if self.system is None else self.system.digest,
+            leader_election=self.leader_election,
+            network=self.network,
+            scheduler_config=self.scheduler_config,
         )
+
+    @property
+    def system_name(self) -> str:
+        """Return what the system under test is called."""
+        return STOCK if self.system is None else self.system.name
 
     @property
     def plane(self) -> tuple[float, str]:
@@ -115,16 +139,44 @@ def needs_of(item: pytest.Item, settings: Settings) -> Needs:
             f"knav(feature_gates={gates!r}): give a dict such as "
             '{"GangScheduling": True}'
         )
+    settled = settings_of(names.own_cluster_config(item))
     isolated = _flag("isolated", marked)
     if _flag("dra", marked) and not topology.dra:
         topology = with_dra(topology)
     return Needs(
         topology=topology,
-        feature_gates=tuple(sorted(gates.items())),
+        feature_gates=tuple(sorted({**settled.feature_gates, **gates}.items())),
         isolated=isolated,
         time_profile=settings.time_profile,
         load=_load(marked),
+        system=system_of(item, marked, settings),
+        leader_election=_flag("leader_election", marked),
+        network=_flag("network", marked),
+        scheduler_config=settled.scheduler_config,
     )
+
+
+def system_of(
+    item: pytest.Item, marked: Mapping[str, Any], settings: Settings
+) -> System | None:
+    """
+    Return the system under test: of the mark, of the option, of the user's fixture.
+
+    Raises:
+        BadInput: There is none, or the option says something else than the mark.
+
+    """
+    chosen = getattr(item, "callspec", None)
+    option = settings.system
+    if chosen is not None and "knav_system" in chosen.params:
+        option = chosen.params["knav_system"]
+    if "system" in marked:
+        wanted = _fill("system", marked, option, settings)
+        return find_system(wanted, item.path.parent)
+    if option is not None:
+        return find_system(option, item.config.invocation_params.dir)
+    own = names.own_system(item)
+    return None if own is None else called(own, "the fixture knav_system")
 
 
 def _load(marked: Mapping[str, Any]) -> Load | None:

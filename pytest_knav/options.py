@@ -56,6 +56,16 @@ class Option:
         return f"KNAV_{self.name.replace('-', '_').upper()}"
 
 
+def _blast(text: str) -> str:
+    number, _, rest = text.strip().partition("%")
+    share = text.strip().endswith("%") and not rest
+    if not 0 < float(number) <= (100 if share else float("inf")):
+        raise ValueError(text)
+    if not share and not text.strip().isdecimal():
+        raise ValueError(text)
+    return text.strip()
+
+
 def _one_of(*choices: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in choices:
@@ -68,6 +78,19 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 def _nodes(text: str) -> int:
     count = int(text)
     if not 1 <= count <= 20_000:
+        raise ValueError(text)
+    return count
+
+
+def _systems(text: str) -> str:
+    if not all(part.strip() for part in text.split(",")):
+        raise ValueError(text)
+    return text
+
+
+def _times(text: str) -> int:
+    count = int(text)
+    if not 1 <= count <= 1_000:
         raise ValueError(text)
     return count
 
@@ -137,6 +160,15 @@ OPTIONS: tuple[Option, ...] = (
         parse=_nodes,
     ),
     Option(
+        name="system",
+        metavar="NAME|FILE[,…]",
+        default=None,
+        help="Schedulers or operators under test: `stock`, a .yaml file, FILE.py or "
+        "FILE.py:NAME; with several, each test runs with each of them.",
+        allowed="stock, or files that hold a System, separated by commas",
+        parse=_systems,
+    ),
+    Option(
         name="seed",
         metavar="N",
         default=None,
@@ -145,12 +177,30 @@ OPTIONS: tuple[Option, ...] = (
         parse=int,
     ),
     Option(
+        name="max-blast",
+        metavar="N|SHARE",
+        default=None,
+        help="How many nodes faults may touch at the same time; a test that asks for "
+        "more is refused before anything changes.",
+        allowed="a number of nodes from 1, or a share such as 10%",
+        parse=_blast,
+    ),
+    Option(
         name="artifacts",
         metavar="DIR",
         default=".knav/runs",
         help="Where runs leave their histories, logs and timelines.",
         allowed="a directory",
         parse=_path,
+    ),
+    Option(
+        name="repeat",
+        metavar="N",
+        default="1",
+        help="Run each test with a cluster N times with the same seed, and tell what "
+        "fails always from what is flaky.",
+        allowed="a whole number from 1 to 1000",
+        parse=_times,
     ),
     Option(
         name="keep",
@@ -169,6 +219,15 @@ OPTIONS: tuple[Option, ...] = (
         parse=_one_of("on", "off", "retain-on-failure"),
     ),
     Option(
+        name="gate",
+        metavar="FILE",
+        default=None,
+        help="What a merge needs; the run ends with the answer BLOCK, SHIP or RERUN, "
+        "which is its exit code as well (1, 0 or 10).",
+        allowed="a .yaml file",
+        parse=_path,
+    ),
+    Option(
         name="kubeconfig",
         metavar="FILE",
         default=None,
@@ -180,7 +239,9 @@ OPTIONS: tuple[Option, ...] = (
 
 
 # What changes the outcome of a test; where things are found or kept does not.
-_CHOICES = ("kube_version", "control_plane", "time_profile", "topology", "nodes")
+_CHOICES = (
+    "kube_version", "control_plane", "time_profile", "topology", "nodes", "system",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,10 +254,14 @@ class Settings:
     time_profile: str
     topology: str
     nodes: int | None
+    system: str | None
     seed: int
+    max_blast: str | None
     artifacts: Path
+    repeat: int
     keep: str
     timeline: str
+    gate: Path | None
     kubeconfig: Path | None
     origins: Mapping[str, str]
 

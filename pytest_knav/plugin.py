@@ -44,10 +44,17 @@ def pytest_configure(config: pytest.Config) -> None:
     for line in (
         (
             "knav(topology=…, nodes=…, dra=…, utilization=…, feature_gates=…, "
-            "isolated=…): its cluster"
+            "isolated=…, leader_election=…, network=…, system=…): its cluster"
         ),
-        "chaos: a test that injects faults; set by itself where `chaos` is requested",
+        (
+            'chaos(without=("capacity",), gang="10s", …): a test that injects faults, '
+            "and what it is held to; set by itself where `chaos` is requested"
+        ),
         "slo(promql, at_most=…, at_least=…, window=…): a limit on every series of it",
+        (
+            "known_bug(issue, fixed_in=…): expected to fail until that version of "
+            "Kubernetes, by the system under test; strict"
+        ),
     ):
         config.addinivalue_line("markers", line)
     session = config.stash[KEY] = KnavSession(config)
@@ -66,6 +73,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say in one line what the run is made with."""
     return config.stash[KEY].header()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test with each of several systems under test."""
+    metafunc.config.stash[KEY].parametrize(metafunc)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -109,12 +121,13 @@ def pytest_pyfunc_call(
 ) -> Generator[None, object, object]:
     """Take back what a test left broken while the test can still tell of it."""
     session = pyfuncitem.config.stash[KEY]
-    try:
-        result = yield
-    except BaseException as error:
-        session.heal(pyfuncitem, error)
-        raise
-    session.heal(pyfuncitem, None)
+    with session.known_bug(pyfuncitem):
+        try:
+            result = yield
+        except BaseException as error:
+            session.heal(pyfuncitem, error)
+            raise
+        session.heal(pyfuncitem, None)
     return result
 
 
@@ -154,7 +167,16 @@ def _parts(session: KnavSession) -> list[tuple[str, object]]:
     from pytest_knav.fixtures import plugin  # noqa: PLC0415 - pytest imported us first
     from pytest_knav.reports import failure, workers  # noqa: PLC0415 - likewise
 
+    repeat = session.settings.repeat
+    if repeat > 1:
+        from pytest_knav.reports.repeats import Repeats  # noqa: PLC0415 - only if used
+
+        more: list[tuple[str, object]] = [("knav-repeats", Repeats(repeat))]
+    else:
+        more = []
     return [
+        *more,
+        *session.gating(),
         ("knav-fixtures", plugin),
         ("knav-failure", failure),
         ("knav-workers", workers),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from pytest_knav.reports.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from _pytest.terminal import TerminalReporter
 
@@ -110,6 +112,49 @@ class KnavSession:
         head = f"knav: seed {settings.seed}, time profile {settings.time_profile}"
         return [", ".join([head, *set_by])]
 
+    def parametrize(self, metafunc: pytest.Metafunc) -> None:
+        """Make one test of a test for each of several systems."""
+        systems = [s.strip() for s in (self.settings.system or "").split(",")]
+        # What is marked needs what it says.
+        marked = any(
+            "system" in mark.kwargs for mark in metafunc.definition.iter_markers("knav")
+        )
+        if len(systems) < 2 or marked or "knav_system" not in metafunc.fixturenames:
+            return
+        metafunc.parametrize(
+            "knav_system",
+            systems,
+            ids=self._system_names(systems),
+            indirect=True,
+            scope="session",
+        )
+
+    def _system_names(self, systems: Sequence[str]) -> list[str]:
+        """
+        Return what several systems are called.
+
+        Raises:
+            pytest.UsageError: One cannot be had, or two have one name.
+
+        """
+        from pytest_knav.systems.finding import (  # noqa: PLC0415 - if there are any
+            STOCK,
+            find_system,
+        )
+
+        try:
+            found = [find_system(s, self.config.invocation_params.dir) for s in systems]
+        except BadInput as error:
+            raise pytest.UsageError(str(error)) from error
+        called = [STOCK if system is None else system.name for system in found]
+        if len(set(called)) < len(called):
+            raise pytest.UsageError(
+                f"--knav-system {','.join(systems)}: they are called "
+                f"{', '.join(called)}: give each another name, so that reports can "
+                "tell them apart"
+            )
+        return called
+
     def collected(self, item: pytest.Item) -> None:
         """Give a test that injects faults the mark `chaos`, before `-m` deselects."""
         if names.injects_faults(item) and not item.get_closest_marker("chaos"):
@@ -131,6 +176,10 @@ class KnavSession:
         wrong: dict[str, list[str]] = {}
         users: list[tuple[int, pytest.Item]] = []
         for place, item in enumerate(items):
+            try:
+                self.known_bug(item)
+            except BadInput as error:
+                wrong.setdefault(str(error), []).append(item.nodeid)
             if not names.needs_cluster(item):
                 continue
             users.append((place, item))
@@ -191,20 +240,27 @@ class KnavSession:
             from pytest_knav.fixtures import slo  # noqa: PLC0415 - only if used
 
             slo.marked(item)
+        if any(mark.args or mark.kwargs for mark in item.iter_markers("chaos")):
+            from pytest_knav.fixtures import invariants  # noqa: PLC0415 - likewise
+
+            invariants.marked(item)
 
     def lease(self, item: pytest.Item) -> Lease:
         """Return a clean cluster for a test, and begin the test's record."""
-        from pytest_knav.reports import record  # noqa: PLC0415 - only if used
+        from pytest_knav.reports import record, repeats  # noqa: PLC0415 - only if used
 
         self._make_run_directory()
         lease = self.manager().lease(self.needs(item), item.nodeid)
         item.stash[LEASE] = lease
         item.stash[RECORD] = record.TestRecord(
             test=item.nodeid,
+            repeat=repeats.turn_of(item.nodeid),
             topology=lease.needs.topology.name,
             nodes=len(lease.needs.topology.nodes),
             seed=self.settings.seed,
             time_profile=lease.cluster.profile.name,
+            system=lease.needs.system_name,
+            severity=record.severity_of(item),
             cluster_s=lease.seconds,
             artifacts=str(lease.artifacts),
             replay=record.replay_command(item, self.settings.arguments()),
@@ -214,13 +270,14 @@ class KnavSession:
 
     def heal(self, item: pytest.Item, error: BaseException | None) -> None:
         """
-        Take back what a test left broken, then judge the thresholds it is marked with.
+        Take back what a test left broken, then judge its invariants and thresholds.
 
         What the test itself raised comes first.
 
         Raises:
-            HarnessError: It cannot be taken back, and the test had raised nothing.
-            SloBreached: A metric has left its limit, and the test had raised nothing.
+            HarnessError: It cannot be taken back, or a check could not tell, and the
+                test had raised nothing.
+            KnavAssertionError: A check failed, and the test had raised nothing.
 
         """
         item.stash[ENDED] = True
@@ -239,10 +296,20 @@ class KnavSession:
             if error is None:
                 raise
             error.add_note(f"besides, a fault could not be taken back: {undo}")
-        if promql is not None and lease is not None:
-            from pytest_knav.fixtures import slo  # noqa: PLC0415 - only if used
+        held = item.get_closest_marker("chaos") is not None
+        if lease is not None and (held or promql is not None):
+            from pytest_knav.fixtures import verdicts  # noqa: PLC0415 - only if used
 
-            slo.judge_marks(item, lease.cluster, promql, error)
+            verdicts.judge_end(item, lease.cluster, promql, error, chaos=held)
+
+    def known_bug(self, item: pytest.Item) -> AbstractContextManager[None]:
+        """Return the block in which a test that is marked `known_bug` has to fail."""
+        if item.get_closest_marker("known_bug") is None:
+            return nullcontext()
+        from pytest_knav.reports import known_bug  # noqa: PLC0415 - only if used
+
+        bug = known_bug.marked(item)
+        return nullcontext() if bug is None else known_bug.expected(bug, item)
 
     def report(
         self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
@@ -252,6 +319,23 @@ class KnavSession:
             from pytest_knav.reports import outcome  # noqa: PLC0415 - only if used
 
             outcome.conclude(self, item, call, report)
+
+    def gating(self) -> list[tuple[str, object]]:
+        """
+        Return what judges this run by a gate, where there is one.
+
+        Raises:
+            pytest.UsageError: The gate's file is wrong.
+
+        """
+        if self.settings.gate is None or self._workerinput:
+            return []
+        from pytest_knav.reports.gating import Gating  # noqa: PLC0415 - if used
+
+        try:
+            return [("knav-gate", Gating(self, self.settings.gate))]
+        except BadInput as error:
+            raise pytest.UsageError(f"--knav-gate: {error}") from error
 
     def worker_ended(self, refused: str) -> None:
         """Hear that a worker has ended, and why it would not begin."""
@@ -284,11 +368,21 @@ class KnavSession:
         if self._refused:
             raise pytest.UsageError(*self._refused)
         session.exitstatus = self.tally.exit_code(session.exitstatus)
+        if self.tally.used:
+            from pytest_knav.reports import record  # noqa: PLC0415 - only if used
+
+            self._make_run_directory()
+            record.write_records(self.run_directory, self.tally.records())
+            self.tally.write_others(self.run_directory)
         directory = self.config.getoption("allure_report_dir", None)
         if directory and self.tally.used:
             from pytest_knav.reports import allure_report  # noqa: PLC0415 - if used
 
-            allure_report.write_environment(Path(directory), self.tally.records())
+            gate = self.config.pluginmanager.get_plugin("knav-gate")
+            answer = getattr(gate, "answer", None)
+            allure_report.write_environment(
+                Path(directory), self.tally.records(), str(answer or "")
+            )
 
     def summary(self, reporter: TerminalReporter) -> None:
         """Print the table of this run's tests."""
