@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_knav import Deployment, Job, gpu_of
-from pytest_knav.faults import GpuLost, GpuXid
+from pytest_knav.faults import GpuEccError, GpuLost, GpuXid
 
 
 if TYPE_CHECKING:
@@ -27,6 +27,27 @@ def test_xid_79_moves_a_pod_to_a_good_gpu(cluster: Cluster, chaos: Chaos) -> Non
         used = set(work.gpus) | set(more.gpus)
     cluster.wait_for(more.running, timeout="60s")
 
+    assert fault.targets.isdisjoint(used)
+    assert set(more.gpus) == set(fault.targets)
+
+
+@pytest.mark.knav(topology="dgx-h100", nodes=2, dra=True)
+def test_a_taint_rule_empties_a_gpu_once_its_error_is_noticed(
+    cluster: Cluster, chaos: Chaos
+) -> None:
+    """The process dies at once, the report comes later; then the GPU stays empty."""
+    work = cluster.submit(Deployment("work", replicas=15, gpus_per_pod=1))
+    cluster.wait_for(work.running, timeout="60s")
+    error = GpuEccError(gpu_of(work), 95, detect_after="2s", by="rule")
+
+    with chaos.inject(error, until="detected") as fault:
+        chaos.expect.recovered(work, since=fault, within="60s")
+        more = cluster.submit(Deployment("more", replicas=1, gpus_per_pod=1))
+        cluster.wait_for(more.pending, timeout="30s")
+        used = set(work.gpus) | set(more.gpus)
+    cluster.wait_for(more.running, timeout="60s")
+
+    assert fault.signals["detected"] >= 2.0
     assert fault.targets.isdisjoint(used)
     assert set(more.gpus) == set(fault.targets)
 
