@@ -283,6 +283,6 @@ def test_init_gives_a_test_that_passes_and_one_that_fails(shell: Shell) -> None:
 
     assert code == 1, out
     assert "1 failed, 1 passed" in out
-    assert "NotRecovered: it did not come back within 40s" in out
+    assert "NotRecovered: it did not come back within 30s" in out
     assert "31 of 32 up" in out
     assert shell.nothing_is_left()

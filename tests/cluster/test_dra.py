@@ -9,11 +9,13 @@ import pytest
 
 from pytest_knav import Deployment, Gang, Manifest, Pod
 from pytest_knav.control_plane.nodes import node_info
+from pytest_knav.faults import NodeDeletion
+from pytest_knav.faults.contract import check_fault
 from pytest_knav.topology.devices import resource_slices
 
 
 if TYPE_CHECKING:
-    from pytest_knav import Cluster
+    from pytest_knav import Chaos, Cluster
     from pytest_knav.history import History
     from pytest_knav.workloads.handle import Handle
 
@@ -152,3 +154,16 @@ def _memory_plain(spec: dict[str, Any]) -> dict[str, Any]:
     for device in text["devices"]:
         del device["capacity"]
     return text
+
+
+def test_a_replaced_node_offers_its_devices_again(
+    cluster: Cluster, chaos: Chaos
+) -> None:
+    """Its slices went with the old node, and belong to the new one."""
+    check_fault(NodeDeletion("dgx-h100-0001"), cluster, chaos)
+
+    [owner] = slice_of(cluster, "dgx-h100-0001")["metadata"]["ownerReferences"]
+    assert (
+        owner["uid"]
+        == cluster.plane.api.get("/api/v1/nodes/dgx-h100-0001")["metadata"]["uid"]
+    )

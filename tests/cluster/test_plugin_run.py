@@ -174,13 +174,16 @@ class TestRun:
 
         (run,) = [path for path in runs.iterdir() if not path.is_symlink()]
         # A name ends in a digest of the whole node id: no two tests share one.
-        assert sorted(path.name.rpartition("-")[0] for path in run.iterdir()) == [
+        folders = [path for path in run.iterdir() if path.is_dir()]
+        assert sorted(path.name.rpartition("-")[0] for path in folders) == [
             "test_all-test_harness",
             "test_all-test_late",
             "test_all-test_left_broken",
             "test_all-test_never_comes",
             "test_all-test_unsure",
         ]
+        records = (run / "records.jsonl").read_text().splitlines()
+        assert len(records) == 6
         assert (runs / "latest").resolve() == run
 
     def test_table(self, finished: Finished) -> None:
@@ -206,16 +209,18 @@ class TestRun:
         root = ET.parse(finished.project.path / "junit.xml")  # noqa: S314
 
         verdicts = {
-            case.get("name"): [p.get("value") for p in case.iter("property")]
+            case.get("name"): {
+                str(p.get("name")): p.get("value") for p in case.iter("property")
+            }
             for case in root.iter("testcase")
         }
-        assert verdicts == {
-            "test_recovers": ["pass"],
-            "test_late": ["fail"],
-            "test_never_comes": ["fail"],
-            "test_left_broken": ["fail"],
-            "test_unsure": ["inconclusive"],
-            "test_harness": ["broken"],
+        assert {test: found["knav.verdict"] for test, found in verdicts.items()} == {
+            "test_recovers": "pass",
+            "test_late": "fail",
+            "test_never_comes": "fail",
+            "test_left_broken": "fail",
+            "test_unsure": "inconclusive",
+            "test_harness": "broken",
         }
 
 
@@ -305,7 +310,7 @@ class TestAllure:
         result = finished.project.results()["test_recovers"]
 
         words = [name.split()[0] for name in self.names(result, "steps")]
-        assert words == ["inject", "expect", "clear"]
+        assert words == ["inject", "expect", "clear", "wait"]
 
     def test_attachments_of_a_green_test(self, finished: Finished) -> None:
         """A timeline, the phases of the recovery, a picture, and no logs."""
@@ -315,6 +320,7 @@ class TestAllure:
             "time profile",
             "recoveries",
             "timeline",
+            "timeline.html",
             "cluster",
         ]
 
@@ -357,7 +363,7 @@ class TestAllure:
 
         labels = {(label["name"], label["value"]) for label in result["labels"]}
         seeds = [p for p in result["parameters"] if p["name"] == "seed"]
-        assert {("epic", "kube-scheduler"), ("feature", "NodeCrash")} <= labels
+        assert {("epic", "kube-scheduler"), ("feature", "node")} <= labels
         assert [p["excluded"] for p in seeds] == [True]
 
     def test_environment(self, finished: Finished) -> None:

@@ -313,6 +313,30 @@ def test_a_watch_on_a_removed_custom_resource_is_closed(cluster: Cluster) -> Non
     thread.join(10)
 
 
+def test_custom_resources_are_recorded_on_request(cluster: Cluster) -> None:
+    """From their list on, and until a reset, which may take them away."""
+    api = cluster.plane.api
+    api.create(CRDS, crd())
+    path = "/apis/example.org/v1/namespaces/default/widgets"
+    assert retrying.until(lambda: api.get_or_none(path) is not None, timeout_s=30)
+    widget = {"apiVersion": "example.org/v1", "kind": "Widget"}
+    api.create(path, {**widget, "metadata": {"name": "early"}})
+
+    kind = cluster.follow("example.org/v1", "widgets")
+    api.create(path, {**widget, "metadata": {"name": "late"}, "spec": {"size": 1}})
+    api.delete(f"{path}/early")
+    cluster.catch_up()
+
+    seen = [(r.verb, r.name) for r in cluster.history.records(kind)]
+    assert kind == "Widget.example.org"
+    assert seen == [("ADDED", "early"), ("ADDED", "late"), ("DELETED", "early")]
+    with pytest.raises(BadInput, match=r"serves no 'gadgets'.*widgets"):
+        cluster.follow("example.org/v1", "gadgets")
+    cluster.reset()
+    assert kind not in cluster.history.known_since
+    cluster.catch_up()
+
+
 def test_a_state_lives_on_in_another_cluster(
     cluster: Cluster, everything: Read, differences: Compare, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ import pytest
         ('"dgx-h100"', "knav('dgx-h100'): name the arguments: topology=*"),
         ("node=4", "knav(node=4): there is no such argument: use topology, nodes*"),
         ("dra=1", "knav(dra=1): give True or False"),
+        ("leader_election=1", "knav(leader_election=1): give True or False"),
         ("feature_gates=7", "knav(feature_gates=7): give a dict such as*"),
         ('feature_gates={"A": 1}', "knav(feature_gates={'A': 1}): give a dict such*"),
     ],

@@ -192,7 +192,7 @@ class Stubborn(Injector):
     def __init__(self) -> None:
         pass
 
-    def start(self, *_: object) -> Any:
+    def start(self, *_: object, **__: object) -> Any:
         """Break something."""
 
     def _keep_state(self, _: BaseException) -> None:

@@ -22,6 +22,9 @@ ALLOWED = {
     "control_plane": {"history", "metrics", "topology", "workloads"},
     "faults": {"control_plane", "history", "metrics", "topology"},
     "utilization": {"control_plane", "history", "topology"},
+    "compare": set(),
+    "exclusion": {"metrics"},
+    "systems": {"control_plane", "history", "metrics", "topology", "workloads"},
     "plans": {"control_plane", "checks", "faults", "history", "topology"},
 }
 

@@ -14,7 +14,7 @@ import pytest
 from pytest_knav.control_plane import ports
 from pytest_knav.history import History, Record
 from pytest_knav.metrics import Exporter, GpuSignals, Source
-from pytest_knav.metrics.exporter import GPU_PATH, KUBE_PATH
+from pytest_knav.metrics.exporter import GPU_PATH, KUBE_PATH, NIC_PATH
 from pytest_knav.metrics.gpu_series import FAMILIES, GpuSeries, NoLoad, model_name
 from pytest_knav.metrics.kube_series import KubeSeries
 from pytest_knav.metrics.text import labels
@@ -394,11 +394,12 @@ def test_exporter_over_http(
                 served=bool,
             )
         )
-        found = [status(path) for path in (GPU_PATH, KUBE_PATH, "/metrics")]
+        pages = (GPU_PATH, KUBE_PATH, NIC_PATH, "/metrics")
+        found = [status(path) for path in pages]
     finally:
         exporter.close()
 
     assert without == 503
-    assert found == [200, 200, 404]
+    assert found == [200, 200, 200, 404]
     with pytest.raises(OSError, match="refused"):
         status(GPU_PATH)
