@@ -46,7 +46,7 @@ $(STAMP): pyproject.toml
 assets: $(STAMP)
 	@$(title) 'the binaries of the control plane'
 	$(BIN)/knav assets install
-	$(BIN)/knav assets install prometheus metrics-server
+	$(BIN)/knav assets install prometheus metrics-server toxiproxy-server
 
 check: $(STAMP) lint types ## Lint, format, types, generated documentation
 	@$(title) 'docs/reference is fresh'
@@ -61,7 +61,11 @@ types: $(STAMP)
 	@$(title) 'mypy'
 	$(BIN)/mypy
 
-test: check test-unit test-plugin test-browser test-cluster ## The project's own tests, and check
+# What needs no cluster keeps one core busy each, so two of them run at a time, each
+# with its output in one piece.
+test: $(STAMP) ## The project's own tests, and check
+	@$(MAKE) -j2 -Otarget check test-unit test-plugin test-browser
+	@$(MAKE) test-cluster
 
 test-unit: $(STAMP)
 	@$(title) 'tests/unit: no processes'
