@@ -45,6 +45,21 @@ def test_gang_stays_in_its_rack(cluster: Cluster, chaos: Chaos) -> None:
     assert {cluster.node(name).rack for name in recovery.nodes} == racks_before
 
 
+@pytest.mark.known_bug(
+    "KEP-5732: a replacement is pinned to the rack of the members that are left"
+)
+@pytest.mark.knav(topology="dgx-h100", nodes=16)
+def test_gang_leaves_a_rack_that_has_no_spare_node(
+    cluster: Cluster, chaos: Chaos
+) -> None:
+    """Its rack is full, three others are empty, and yet it stays broken in 1.36."""
+    gang = cluster.submit(Gang("pinned", replicas=4, gpus_per_pod=8, topology_key=RACK))
+    cluster.wait_for(gang.running, timeout="60s")
+
+    with chaos.inject(NodeCrash(node_of(gang))) as fault:
+        chaos.expect.recovered(gang, since=fault, within="30s")
+
+
 @pytest.mark.knav(topology="dgx-h100", nodes=4)
 def test_node_comes_back_and_is_used_again(cluster: Cluster, chaos: Chaos) -> None:
     """After a crash is over, a gang that needs every node runs on all of them."""

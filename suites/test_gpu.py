@@ -32,7 +32,7 @@ def test_xid_79_moves_a_pod_to_a_good_gpu(cluster: Cluster, chaos: Chaos) -> Non
 
 
 @pytest.mark.knav(topology="dgx-h100", nodes=2, dra=True)
-def test_a_taint_rule_empties_a_gpu_once_its_error_is_noticed(
+def test_a_taint_rule_empties_a_gpu_once_the_fault_is_noticed(
     cluster: Cluster, chaos: Chaos
 ) -> None:
     """The process dies at once, the report comes later; then the GPU stays empty."""
