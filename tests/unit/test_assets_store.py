@@ -31,6 +31,8 @@ Start: TypeAlias = Callable[[], "subprocess.Popen[str]"]
 
 NAME = "toxiproxy-server"
 GET = (
+    # A shell in the background lets what it starts ignore Ctrl-C.
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
     "import sys; from pytest_knav.control_plane.assets import *;"
     f"print(AssetStore(progress=StreamProgress(sys.stderr)).path({NAME!r}))"
 )
