@@ -24,6 +24,19 @@ if TYPE_CHECKING:
     from pytest_knav.faults.base import World
     from pytest_knav.topology import NodeSpec, Topology
 
+# Which expressions come to what, for who has written another.
+_EXPRESSIONS = {
+    "node": "node_of, rack_of, zone_of, a name, a pattern or a share of nodes",
+    "gpu": "gpu_of, gpus_of, or a name such as NODE/gpu-0",
+    "nic": "nic_of, or a name such as NODE/nic-0",
+    "nvlink": "nvlink_of",
+    "switch": "leaf_of, spine_of, rail, or the name of a switch",
+    "feed": "feed_of, or the name of a feed",
+    "place": 'place_of(…, level="rack"), correlated, or the name of a place',
+    "pod": "pod_of, pods_of, or NAMESPACE/NAME",
+    "component": "the name of a component, such as scheduler",
+    "connection": 'between("scheduler", "apiserver")',
+}
 Kind: TypeAlias = Literal[
     "node",
     "gpu",
@@ -99,7 +112,7 @@ class Target:
         if self.kind not in {None, kind}:
             raise BadInput(
                 f"the target {self.text} is a {self.kind}, and this fault is for a "
-                f"{kind}"
+                f"{kind}: {_EXPRESSIONS.get(kind, 'the name of one')}"
             )
         names = tuple(sorted(set(self.resolver(world, choose, kind))))
         if not names:

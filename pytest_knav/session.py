@@ -295,7 +295,7 @@ class KnavSession:
         except HarnessError as undo:
             if error is None:
                 raise
-            error.add_note(f"besides, a fault could not be taken back: {undo}")
+            error.add_note(f"besides: {undo}")
         held = item.get_closest_marker("chaos") is not None
         if lease is not None and (held or promql is not None):
             from pytest_knav.fixtures import verdicts  # noqa: PLC0415 - only if used

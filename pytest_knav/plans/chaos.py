@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from threading import Event, Lock, current_thread
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,12 +18,13 @@ from pytest_knav.plans.active import ActiveFault, Moment
 from pytest_knav.plans.actor import Actor
 from pytest_knav.plans.background import RunningPlan, perform
 from pytest_knav.plans.guards import check_overlap, check_reach, claims_of, limit_of
+from pytest_knav.plans.injection import Injection
 from pytest_knav.plans.journal import JOURNAL_FILE, Journal
 from pytest_knav.plans.plan import schedule
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from pytest_knav.control_plane.changes import Change
@@ -79,40 +80,46 @@ class Injector:
         self._at_most = limit_of(at_most)
         self._step = 0
         self._plans: list[RunningPlan] = []
+        self._injections: list[Injection] = []
         # A plan in the background chooses, and writes its undo, when a test may too.
         self._choosing = Lock()
         self._home = current_thread()
         self._journal = Journal(cluster.plane.entry.directory / JOURNAL_FILE)
 
-    @contextmanager
     def inject(
         self, fault: Fault, until: Until = "signal", *, at_most: AtMost = None
-    ) -> Iterator[ActiveFault]:
+    ) -> Injection:
         """
-        Break something for the length of the block.
+        Return a block for whose length something is broken.
 
         Args:
             fault: What to break.
-            until: `signal` returns at the first observed effect; `detected` when the
+            until: `signal` enters at the first observed effect; `detected` when the
                 control plane, or the agent that the fault stands for, has noticed.
             at_most: How many nodes may be touched, by this fault and those that last:
                 a number, or a share such as `10%`.
 
-        Raises:
+        Entering raises:
             BadInput: An argument is something else, the target does not exist or is
                 broken already, this cluster cannot express the fault, or it would
                 touch more nodes; nothing was changed.
             InjectionNotObserved: The effect did not show; all is undone then.
 
         """
-        active = self.start(fault, until, at_most=at_most)
-        try:
-            yield active
-        except BaseException as error:
-            self._keep_state(error)
-            self._clear_after(active, error)
-            raise
-        self.clear(active)
+        injection = Injection(
+            fault.name if isinstance(fault, Fault) else repr(fault),
+            lambda: self.start(fault, until, at_most=at_most),
+            self._end,
+        )
+        self._injections.append(injection)
+        return injection
+
+    def _end(self, active: ActiveFault, error: BaseException | None) -> None:
+        if error is None:
+            self.clear(active)
+            return
+        self._keep_state(error)
+        self._clear_after(active, error)
 
     def start(
         self, fault: Fault, until: Until = "signal", *, at_most: AtMost = None
@@ -238,8 +245,15 @@ class Injector:
         self._cluster.keep_state_after(error)
 
     def clear_all(self) -> None:
-        """End plans that still run, and take back what is broken, the newest first."""
-        errors = []
+        """
+        End plans that still run, and take back what is broken, the newest first.
+
+        Raises:
+            HarnessError: It does not get well, or a fault was never begun.
+
+        """
+        errors = [unused for one in self._injections if (unused := one.unused())]
+        self._injections.clear()
         for plan in self._plans:
             try:
                 plan.stop()

@@ -51,7 +51,9 @@ class Handle:
         self.subject = subject_of(workload, owner)
         self._history = history
         self.running = self._condition("running", _running_test(workload))
-        self.finished = self._condition("finished", conditions.is_finished)
+        endless = not isinstance(workload, Manifest) and workload.run_for is None
+        hint = " (its pods have no end: give it run_for)" if endless else ""
+        self.finished = self._condition(f"finished{hint}", conditions.is_finished)
         self.failed = self._condition("failed", conditions.has_failed)
         self.pending = self._condition("pending", conditions.is_pending)
         self.partially_bound = self._condition(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_knav.errors import HarnessError, NotRecovered
+from pytest_knav.faults import NodeCrash
 from pytest_knav.fixtures.chaos import Chaos
 from pytest_knav.plans.chaos import Injector
 
@@ -190,7 +191,9 @@ class Stubborn(Injector):
     """An injector whose faults do not go away."""
 
     def __init__(self) -> None:
-        pass
+        self._injections = []
+        self._plans = []
+        self.active = {}
 
     def start(self, *_: object, **__: object) -> Any:
         """Break something."""
@@ -231,6 +234,15 @@ class TestUndo:
             chaos.inject(None),  # type: ignore[arg-type]
         ):
             pass
+
+    def test_without_a_block(self, chaos: Chaos) -> None:
+        """A fault that no `with` entered is no fault, and its test not green."""
+        injection = chaos.inject(NodeCrash("n1"))
+
+        with pytest.raises(AttributeError, match=r"Write `with chaos.inject"):
+            injection.targets  # noqa: B018
+        with pytest.raises(HarnessError, match=r"NodeCrash\(n1\)\) broke nothing"):
+            chaos.close()
 
     @pytest.mark.parametrize(
         ("body", "outcome", "text"),
