@@ -69,7 +69,8 @@ def known(world: World, name: str, kind: Kind) -> None:
         return
     if kind == "nvlink" and world.topology.component(name).kind in _ON_NVLINK:
         return
-    close = difflib.get_close_matches(name, names, n=_NAMES_SHOWN)
+    close = [one for one in names if one.startswith(f"{name}/")][:_NAMES_SHOWN]
+    close = close or difflib.get_close_matches(name, names, n=_NAMES_SHOWN)
     hint = f"did you mean {', '.join(close)}?" if close else ""
     shown = " … ".join(dict.fromkeys((names[0], names[-1])))
     raise BadInput(

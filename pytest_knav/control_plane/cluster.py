@@ -8,6 +8,7 @@ import time
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_knav.arguments import check_has
 from pytest_knav.control_plane import diagnosis
 from pytest_knav.control_plane.collectives import Collectives
 from pytest_knav.control_plane.discovery import Discovery
@@ -25,6 +26,7 @@ from pytest_knav.history.view import View, latest_view
 from pytest_knav.metrics.gpu_series import NoLoad
 from pytest_knav.topology.devices import device_class
 from pytest_knav.workloads.handle import Handle
+from pytest_knav.workloads.model import Workload
 from pytest_knav.workloads.pods import WORKLOAD_LABEL, PodInfo, pod_info
 from pytest_knav.workloads.promises import promise_of
 from pytest_knav.workloads.render import render
@@ -44,7 +46,6 @@ if TYPE_CHECKING:
     from pytest_knav.history.view import Condition
     from pytest_knav.metrics.gpu_series import GpuLoad
     from pytest_knav.topology import Topology
-    from pytest_knav.workloads import Workload
 
 NODES_READY_TIMEOUT_S = 120.0
 CATCH_UP_TIMEOUT_S = 30.0
@@ -249,6 +250,12 @@ class Cluster:
                 cluster can still be used.
 
         """
+        check_has(
+            state,
+            "summary",
+            name="restore's state",
+            hint="what `cluster.save()` or `State.read(path)` returned",
+        )
         with self.step(f"restore {state.summary}"):
             written = self.plane.states.restore(state)
             self.recorder.catch_up(CATCH_UP_TIMEOUT_S + written * CATCH_UP_S_PER_KEY)
@@ -380,6 +387,11 @@ class Cluster:
             ClusterError: The API server refused it.
 
         """
+        if not isinstance(workload, Workload):
+            raise BadInput(
+                f"submit's workload is {workload!r}: give a Pod, Job, Deployment, "
+                "Gang, or a Manifest for any YAML"
+            )
         check_fits(workload, self.topology)
         owner = None if self.system is None else self.system.owner_of(workload)
         handle = Handle(workload, self.history, owner=owner)
@@ -439,6 +451,13 @@ class Cluster:
         """
         if not conditions:
             raise BadInput("wait_for() needs at least one condition")
+        for one in conditions:
+            check_has(
+                one,
+                "holds",
+                name="wait_for's condition",
+                hint="a condition of a handle, such as `gang.running`",
+            )
         timeout_s = seconds(timeout, name="timeout")
         kinds = {kind for condition in conditions for kind in condition.kinds}
 

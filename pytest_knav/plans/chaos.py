@@ -135,6 +135,11 @@ class Injector:
 
         Where `draw` is empty, the number of the injection stands for it.
         """
+        if not isinstance(fault, Fault):
+            raise BadInput(
+                f"{fault!r} is no fault: give one of pytest_knav.faults, such as "
+                "NodeCrash(node_of(gang)); `knav faults list` shows all"
+            )
         if until not in UNTIL:
             raise BadInput(f"until={until!r}: use one of {', '.join(UNTIL)}")
         limits = (self._at_most, limit_of(at_most))

@@ -165,9 +165,10 @@ def schedule(plan: Part) -> tuple[Step, ...]:
     Return everything that a plan does, in order; what ends comes before what begins.
 
     Raises:
-        BadInput: It is longer than 10,000 steps.
+        BadInput: It is no plan, or longer than 10,000 steps.
 
     """
+    _checked("the plan", (plan,))
     steps = []
     for step in _unrolled(plan, 0.0):
         steps.append(step)

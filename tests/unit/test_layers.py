@@ -11,8 +11,8 @@ import pytest_knav
 
 
 ROOT = Path(pytest_knav.__file__).parent
-# Anyone may use these: errors, durations, where things are kept.
-BASE = {"errors", "durations", "homes"}
+# Anyone may use these: errors, arguments, durations, where things are kept.
+BASE = {"arguments", "errors", "durations", "homes"}
 ALLOWED = {
     "topology": set(),
     "history": set(),
