@@ -30,6 +30,7 @@ class Option:
         name: Without prefix: `nodes` is `--knav-nodes`, `KNAV_NODES`, ini `knav_nodes`.
         parse: From text to value; raises `ValueError` for what it does not take.
         allowed: What it takes, in words.
+        bare: Whether the flag takes no value, and means `on`.
 
     """
 
@@ -39,6 +40,7 @@ class Option:
     help: str
     allowed: str
     parse: Callable[[str], Any] = str
+    bare: bool = False
 
     @property
     def flag(self) -> str:
@@ -86,6 +88,10 @@ def _systems(text: str) -> str:
     if not all(part.strip() for part in text.split(",")):
         raise ValueError(text)
     return text
+
+
+def _switch(text: str) -> bool:
+    return {"on": True, "off": False}[_one_of("on", "off")(text)]
 
 
 def _times(text: str) -> int:
@@ -228,6 +234,17 @@ OPTIONS: tuple[Option, ...] = (
         parse=_path,
     ),
     Option(
+        name="reuse",
+        metavar="",
+        default="off",
+        help="Leave the control plane running when the run ends, and begin with the "
+        "one that the last run left, if it is of the same kind; `knav cluster down "
+        "--all` removes it.",
+        allowed="on or off",
+        parse=_switch,
+        bare=True,
+    ),
+    Option(
         name="kubeconfig",
         metavar="FILE",
         default=None,
@@ -262,6 +279,7 @@ class Settings:
     keep: str
     timeline: str
     gate: Path | None
+    reuse: bool
     kubeconfig: Path | None
     origins: Mapping[str, str]
 
@@ -284,10 +302,12 @@ def add_options(parser: pytest.Parser) -> None:
     group = parser.getgroup("knav", "chaos tests of schedulers (pytest-knav)")
     for option in OPTIONS:
         note = f" [default: {option.default}]" if option.default else ""
+        takes: dict[str, Any] = {"metavar": option.metavar}
+        if option.bare:
+            takes = {"action": "store_const", "const": "on"}
         group.addoption(
-            option.flag, dest=option.ini, default=None, metavar=option.metavar,
-            help=option.help + note,
-        )  # fmt: skip
+            option.flag, dest=option.ini, default=None, help=option.help + note, **takes
+        )
         if option.parse in {int, _nodes}:
             parser.addini(option.ini, help=option.help, type="int", default=None)
         else:

@@ -42,7 +42,7 @@ def options() -> str:
     """Return the page of the plugin's options."""
     rows = [
         (
-            f"`{option.flag} {_cell(option.metavar)}`",
+            f"`{f'{option.flag} {_cell(option.metavar)}'.strip()}`",
             f"`{option.variable}`",
             f"`{option.ini}`",
             _cell(option.allowed),

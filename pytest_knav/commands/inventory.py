@@ -64,7 +64,8 @@ def state(entry: ClusterEntry) -> tuple[str, str, str]:
 
 def _row(entry: ClusterEntry) -> tuple[str, ...]:
     how, nodes, server = state(entry)
-    owner = "kept" if entry.owner is None else str(entry.owner.pid)
+    kept = "left for a next run" if entry.spare else "kept"
+    owner = kept if entry.owner is None else str(entry.owner.pid)
     old = age(time.time() - entry.created)
     return entry.name, old, how, nodes, entry.description or "-", server, owner
 

@@ -157,6 +157,15 @@ def reap() -> None:
             del _children[pid]
 
 
+def let_go(directory: Path) -> None:
+    """Let the children of a directory outlive this process without a word."""
+    for pid in of_directory(directory):
+        child = _children.pop(pid, None)
+        if child is not None:
+            # Else it warns, when it is collected, of a child that nobody waited for.
+            child.returncode = 0
+
+
 def send(identity: ProcessIdentity, number: signal.Signals) -> bool:
     """Send a signal to this very process; return whether it was there to get it."""
     if not identity.alive:

@@ -36,7 +36,11 @@ _ENTRY = "cluster.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterEntry:
-    """One cluster as the registry knows it; `owner` is None when the user keeps it."""
+    """
+    One cluster as the registry knows it; `owner` is None when the user keeps it.
+
+    `spare` is not empty where a run has left it for another one: what may take it.
+    """
 
     name: str
     fingerprint: str
@@ -44,6 +48,7 @@ class ClusterEntry:
     owner: ProcessIdentity | None
     key: str = ""
     description: str = ""
+    spare: str = ""
 
     @property
     def directory(self) -> Path:
@@ -113,6 +118,33 @@ def keep(entry: ClusterEntry) -> ClusterEntry:
     kept = replace(entry, owner=None)
     _write(kept)
     return kept
+
+
+def leave(entry: ClusterEntry, kind: str) -> ClusterEntry:
+    """Let another run of this kind take a cluster over; until then it is kept."""
+    left = replace(entry, owner=None, spare=kind)
+    _write(left)
+    return left
+
+
+def take(key: str, kind: str) -> tuple[ClusterEntry | None, list[ClusterEntry]]:
+    """
+    Own the oldest cluster that was left, has this key and is for this kind of run.
+
+    Two processes never get the same one; one that dies owns it until `prune`.
+
+    Returns:
+        It, if there is one, and the others that were left.
+
+    """
+    with _locked():
+        left = [entry for entry in entries() if entry.spare and entry.owner is None]
+        for entry in left:
+            if (entry.key, entry.spare) == (key, kind):
+                mine = replace(entry, owner=ProcessIdentity.mine(), spare="")
+                _write(mine)
+                return mine, [other for other in left if other is not entry]
+    return None, left
 
 
 def update(entry: ClusterEntry, *, key: str, description: str) -> ClusterEntry:

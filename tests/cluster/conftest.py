@@ -113,7 +113,10 @@ class Project:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.communicate()
-        code = "from pytest_knav.control_plane import registry as r; r.prune()"
+        code = (
+            "from pytest_knav.control_plane import registry as r; "
+            "[r.remove(entry) for entry in r.entries()]; r.prune()"
+        )
         subprocess.run(
             [sys.executable, "-c", code], env=self.environment, check=True, timeout=60
         )

@@ -178,3 +178,44 @@ def test_a_process_that_is_gone_has_no_identity() -> None:
 
     assert ProcessIdentity.of(process.pid) is None
     process.communicate()
+
+
+class TestReuse:
+    """Clusters that one run leaves and another takes over."""
+
+    def test_each_is_taken_once(self) -> None:
+        """Whoever takes it owns it; the next one gets none."""
+        left = registry.leave(registry.claim("one", owned=True), "1.0")
+
+        mine, _ = registry.take(left.key, "1.0")
+        other, _ = registry.take(left.key, "1.0")
+
+        assert mine is not None
+        assert mine.name == "one"
+        assert mine.owner == ProcessIdentity.mine()
+        assert registry.find("one").spare == ""
+        assert other is None
+
+    @pytest.mark.parametrize(("key", "kind"), [("other", "1.0"), ("", "2.0")])
+    def test_what_does_not_fit_stays_and_is_told(self, key: str, kind: str) -> None:
+        """Another control plane, or one that another version has made."""
+        registry.leave(registry.claim("one", owned=True), "1.0")
+
+        mine, others = registry.take(key, kind)
+
+        assert mine is None
+        assert [entry.name for entry in others] == ["one"]
+
+    def test_what_the_user_keeps_is_not_taken(self) -> None:
+        """`knav cluster up` is for the user alone, and so is what is in use."""
+        registry.claim("kept", owned=False)
+        registry.claim("used", owned=True)
+
+        assert registry.take("", "1.0") == (None, [])
+
+    def test_what_is_left_is_not_pruned(self) -> None:
+        """Its owner has said goodbye."""
+        registry.leave(registry.claim("one", owned=True), "1.0")
+
+        assert registry.prune() == []
+        assert [entry.name for entry in registry.entries()] == ["one"]
