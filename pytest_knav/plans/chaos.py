@@ -6,32 +6,30 @@ import random
 import time
 from contextlib import nullcontext
 from threading import Event, Lock, current_thread
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pytest_knav.control_plane import changes as changing
-from pytest_knav.control_plane import retrying
 from pytest_knav.control_plane.changes import Edit
-from pytest_knav.errors import BadInput, HarnessError, InjectionNotObserved
+from pytest_knav.errors import BadInput, HarnessError
 from pytest_knav.faults.base import Fault
-from pytest_knav.history.record import FAULT, STEP
+from pytest_knav.history.record import STEP
 from pytest_knav.plans.active import ActiveFault, Moment
 from pytest_knav.plans.actor import Actor
 from pytest_knav.plans.background import RunningPlan, perform
 from pytest_knav.plans.guards import check_overlap, check_reach, claims_of, limit_of
+from pytest_knav.plans.hands import Hands
 from pytest_knav.plans.injection import Injection
 from pytest_knav.plans.journal import JOURNAL_FILE, Journal
 from pytest_knav.plans.plan import schedule
+from pytest_knav.plans.watch import Watch
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from pytest_knav.control_plane.changes import Change
     from pytest_knav.control_plane.cluster import Cluster
     from pytest_knav.control_plane.plane import ControlPlane
-    from pytest_knav.faults.base import Signal
-    from pytest_knav.history import History
     from pytest_knav.plans.guards import Limit
     from pytest_knav.plans.plan import Part
 
@@ -48,9 +46,6 @@ __all__ = [
 Until = Literal["signal", "detected"]
 AtMost = int | str | None
 UNTIL: tuple[Until, ...] = ("signal", "detected")
-# How often a predicate is asked again when nothing new was recorded: absence of
-# renewals is an effect that brings no event.
-_POLL_S = 0.1
 
 
 class Injector:
@@ -77,6 +72,7 @@ class Injector:
         self._cluster = cluster
         self.seed = seed
         self._observer = observer
+        self._watch = Watch(cluster)
         self._at_most = limit_of(at_most)
         self._step = 0
         self._plans: list[RunningPlan] = []
@@ -150,9 +146,10 @@ class Injector:
                 active = self._intend(fault, draw, limits)
             try:
                 self._write(active)
-                self._await(active, "signal", self._signal_of(active))
+                self._watch.await_signal(active)
+                self._observer("injected", active)
                 if until == "detected":
-                    self._await(active, "detected", self._detected_of(active))
+                    self._watch.await_detected(active)
             except BaseException as error:
                 self._clear_after(active, error)
                 raise
@@ -167,7 +164,7 @@ class Injector:
         limit_of(at_most)
         self._cluster.plane.check_ours()
         self._cluster.recorder.note(STEP, "PLAN", str(plan))
-        hands = _Hands(self, f"plan{len(self._plans)}.", at_most)
+        hands = Hands(self, f"plan{len(self._plans)}.", at_most)
         self._plans.append(RunningPlan(plan, hands))
         return self._plans[-1]
 
@@ -188,7 +185,7 @@ class Injector:
         self._cluster.recorder.note(STEP, "PLAN", str(plan))
         active: dict[int, ActiveFault] = {}
         # The event is never set: it runs to its end.
-        perform(steps, _Hands(self, "", at_most), Event(), active)
+        perform(steps, Hands(self, "", at_most), Event(), active)
         return [active[number] for number in sorted(active)]
 
     def clear(self, active: ActiveFault) -> None:
@@ -205,7 +202,7 @@ class Injector:
             self._clear(active)
 
     def _clear(self, active: ActiveFault) -> None:
-        self._note("CLEARING", active, {})
+        self._watch.note("CLEARING", active, {})
         stuck = None
         try:
             if active.actor is not None:
@@ -218,23 +215,9 @@ class Injector:
         cleared_s = time.monotonic()
         changing.undo(self._cluster.plane, active.undo)
         self._journal.cleared(active.id)
-        self._note("CLEARED", active, {})
+        self._watch.note("CLEARED", active, {})
         self._observer("cleared", active)
-        limit_s = fault.timeouts_s(self._cluster)["cleared"]
-        left = self._left_of(active.changes, "gone", limit_s)
-        seen = None
-        if not left:
-            seen = self._cluster.recorder.wait(
-                lambda _: fault.cleared(self._cluster, targets, cleared_s),
-                limit_s,
-                poll_s=_POLL_S,
-            )
-        if seen is None:
-            raise HarnessError(
-                f"{active.name} was undone, but is not seen to be well after "
-                f"{limit_s:g}s: {self._states(left, active)}"
-            )
-        self._observed(active, seen, "cleared")
+        self._watch.await_cleared(active, cleared_s)
         if stuck is not None:
             raise stuck
 
@@ -332,7 +315,7 @@ class Injector:
         fabric = active.fault.fabric_loss(self._cluster, sorted(active.targets))
         if fabric:
             payload["fabric"] = dict(fabric)
-        self._note("INJECTING", active, payload)
+        self._watch.note("INJECTING", active, payload)
         revisions = changing.apply(self._cluster.plane, active.begun)
         # What does not tell its revision, such as an eviction, may have come first.
         told = len(revisions) == len(active.begun)
@@ -340,7 +323,7 @@ class Injector:
         active.started_at = Moment(
             monotonic_s=begun.monotonic_s, wall_s=begun.wall_s, revision=first
         )
-        self._note("INJECTED", active, {**payload, "started_revision": first})
+        self._watch.note("INJECTED", active, {**payload, "started_revision": first})
         self._journal.injected(active.id)
         late = [change for change in active.late if change not in active.begun]
         if late or type(active.fault).act is not Fault.act:
@@ -351,52 +334,6 @@ class Injector:
                 f"{active.draw}:act",
                 late,
             )
-
-    def _signal_of(self, active: ActiveFault) -> Callable[[History], Signal | None]:
-        targets, started_s = sorted(active.targets), active.started_at.monotonic_s
-        return lambda _: active.fault.signal(
-            self._cluster, targets, started_s, time.monotonic()
-        )
-
-    def _detected_of(self, active: ActiveFault) -> Callable[[History], Signal | None]:
-        targets = sorted(active.targets)
-        return lambda _: active.fault.detected(self._cluster, targets)
-
-    def _await(
-        self,
-        active: ActiveFault,
-        what: Until,
-        predicate: Callable[[History], Signal | None],
-    ) -> None:
-        limit_s = active.fault.timeouts_s(self._cluster)[what]
-        wanted = active.begun
-        if what == "detected":
-            wanted, limit_s = active.changes, limit_s + active.late_s
-        left = self._left_of(wanted, "seen", limit_s)
-        seen = None
-        if not left:
-            seen = self._cluster.recorder.wait(predicate, limit_s, poll_s=_POLL_S)
-        if seen is None:
-            raise InjectionNotObserved(
-                f"{active.name}: its {what} was not seen within {limit_s:g}s, so "
-                f"nothing may be judged: {self._states(left, active)}"
-            )
-        # Nothing seen is an effect only if the recorder would have seen something.
-        if not active.fault.blinds(sorted(active.targets)):
-            self._cluster.catch_up()
-        self._observed(active, seen, what)
-        if what == "signal":
-            self._observer("injected", active)
-
-    def _observed(self, active: ActiveFault, seen: Signal, what: str) -> None:
-        at = self._note("OBSERVED", active, {"what": what, "evidence": seen.evidence})
-        active.signals[what] = at.monotonic_s - active.started_at.monotonic_s
-
-    def _note(self, verb: str, active: ActiveFault, data: Mapping[str, Any]) -> Moment:
-        record = self._cluster.recorder.note(FAULT, verb, active.id, dict(data))
-        return Moment(
-            monotonic_s=record.monotonic, wall_s=record.wall, revision=record.revision
-        )
 
     def _now(self) -> Moment:
         return Moment(
@@ -410,65 +347,6 @@ class Injector:
         # A report knows one thread: the steps of others would belong to no test.
         here = current_thread() is self._home
         return self._cluster.step(title) if here else nullcontext()
-
-    def _left_of(
-        self, changes: Sequence[Change], what: Literal["seen", "gone"], limit_s: float
-    ) -> list[Change]:
-        """Return the changes that are not seen, or not gone, within the limit."""
-        plane, history = self._cluster.plane, self._cluster.history
-        left = list(changes)
-
-        def none_left(*, recorded: bool) -> bool:
-            left[:] = [
-                change
-                for change in left
-                if change.recorded(history) != recorded
-                or not getattr(change, what)(plane, history)
-            ]
-            return not any(change.recorded(history) == recorded for change in left)
-
-        # The history is locked while it is asked, so nothing else is asked then.
-        self._cluster.recorder.wait(
-            lambda _: none_left(recorded=True), limit_s, poll_s=_POLL_S
-        )
-        retrying.until(lambda: none_left(recorded=False), timeout_s=limit_s)
-        return left
-
-    def _states(self, left: Sequence[Change], active: ActiveFault) -> str:
-        if left:
-            more = f" and {len(left) - 1} more" if len(left) > 1 else ""
-            return f"not so: {left[0].describe()}{more}"
-        infos = [self._cluster.node(name) for name in sorted(active.nodes)[:5]]
-        return ", ".join(
-            f"{n.name} Ready={n.ready} taints={[k for k, _ in n.taints]}" for n in infos
-        )
-
-
-class _Hands:
-    """
-    Makes the faults of one plan.
-
-    Args:
-        injector: Who does it.
-        draw: What its choices are drawn from, with the number of the injection; empty
-            to number it among those of the test.
-        at_most: As for `Injector.inject`.
-
-    """
-
-    def __init__(self, injector: Injector, draw: str, at_most: AtMost) -> None:
-        self._injector = injector
-        self._draw = draw
-        self._at_most = at_most
-
-    def begin(self, fault: Fault, number: int) -> ActiveFault:
-        """Inject the fault of a plan's injection of a number."""
-        draw = f"{self._injector.seed}:{self._draw}{number}" if self._draw else ""
-        return self._injector.start_drawn(fault, draw, "signal", self._at_most)
-
-    def clear(self, active: ActiveFault) -> None:
-        """Take a fault back."""
-        self._injector.clear(active)
 
 
 def replay_journal(plane: ControlPlane) -> list[str]:
