@@ -168,19 +168,33 @@ class Cluster:
         """
         self.plane.signals.clear()
         if self.beginning is None:
-            self.beginning = begin(self.plane, self.topology)
-            if self.system is not None:
-                self.system.install()
-                self.beginning = self.plane.states.save()
+            self._begin()
         else:
             self.plane.states.restore(self.beginning)
-        self.record()
+            self.record()
+
+    def _begin(self) -> None:
+        if self._running is None:
+            # To follow what comes costs less than to list it when it is there.
+            self._running = self._make_recorder(None)
+        try:
+            self.beginning = begin(self.plane, self.topology)
+            if self.system is None:
+                self.record()
+        finally:
+            self.plane.states.go_on()
+        if self.system is not None:
+            self.system.install()
+            self.beginning = self.plane.states.save()
+            self.record()
 
     def record(self) -> None:
         """Begin to record it as it is, and await its nodes Ready."""
         self.artifacts.mkdir(parents=True, exist_ok=True)
         self._log_begins = {log: log.stat().st_size for log in self._logs()}
-        self.recorder = self._taken_over() or self._make_recorder()
+        self.recorder = self._taken_over() or self._make_recorder(
+            self.artifacts / "history"
+        )
         self.plane.observe(self._note_component)
         self._open.callback(self.plane.forget, self._note_component)
         self._collectives = Collectives(self.plane, self.recorder)
@@ -537,10 +551,10 @@ class Cluster:
             return None
         return recorder
 
-    def _make_recorder(self) -> Recorder:
+    def _make_recorder(self, directory: Path | None) -> Recorder:
         recorder = Recorder(
             self.plane.transport(),
-            directory=self.artifacts / "history",
+            directory=directory,
             etcd=self.plane.etcd_url,
         )
         recorder.start()

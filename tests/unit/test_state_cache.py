@@ -52,10 +52,11 @@ class FakeStates:
         if state.key != self.key:
             raise BadInput("another key")
 
-    def restore(self, state: State) -> None:
+    def begin(self, state: State) -> State:
         """Become equal to a state."""
         self.restored += 1
         self.values = dict(state.values)
+        return self.save()
 
 
 class FakePlane:

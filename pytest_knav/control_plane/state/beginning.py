@@ -45,11 +45,11 @@ def begin(plane: ControlPlane, topology: Topology) -> State:
     path = cached(plane, topology)
     state = _from_cache(path, plane)
     if state is not None:
-        plane.states.restore(state)
-        return plane.states.save()
-    add_nodes(plane, topology, [node.name for node in topology.nodes])
-    put_load(plane, topology)
-    state = plane.states.save()
+        return plane.states.begin(state)
+    state = add_nodes(plane, topology, [node.name for node in topology.nodes])
+    if topology.load:
+        put_load(plane, topology)
+        state = plane.states.save()
     # Whoever cannot write a cache is slower next time, and that is all.
     with suppress(ClusterError, OSError):
         state.write(path)
@@ -57,9 +57,9 @@ def begin(plane: ControlPlane, topology: Topology) -> State:
     return state
 
 
-def add_nodes(plane: ControlPlane, topology: Topology, names: Iterable[str]) -> None:
+def add_nodes(plane: ControlPlane, topology: Topology, names: Iterable[str]) -> State:
     """
-    Make nodes of a topology and return when they are Ready.
+    Make nodes of a topology; return the state with them when they are Ready.
 
     Raises:
         ClusterError: One is not usable in time.
@@ -67,14 +67,16 @@ def add_nodes(plane: ControlPlane, topology: Topology, names: Iterable[str]) -> 
     """
     wanted = list(names)
     if not wanted:
-        return
+        return plane.states.save()
     nodes.make_models(plane.api, topology, wanted, lease_s=plane.profile.lease_s)
     found = plane.api.get("/api/v1/nodes")["items"]
     missing = set(wanted) - {node["metadata"]["name"] for node in found}
     made = nodes.copies(topology, missing, found, lease_s=plane.profile.lease_s)
     devices = slices.make(plane.api, topology, found, made)
     state = plane.states.save()
-    plane.states.restore(replace(state, values={**devices, **state.values, **made}))
+    return plane.states.begin(
+        replace(state, values={**devices, **state.values, **made})
+    )
 
 
 def cached(plane: ControlPlane, topology: Topology) -> Path:

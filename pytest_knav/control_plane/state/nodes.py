@@ -8,7 +8,6 @@ status, labels, annotations) is their own work, and not our guess at it.
 from __future__ import annotations
 
 import functools
-import json
 import re
 import time
 import uuid
@@ -16,6 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from pytest_knav.control_plane import retrying
 from pytest_knav.control_plane.api import ApiRefusedError
@@ -43,6 +44,8 @@ _OURS: Final = (
 READY_TIMEOUT_S: Final = 60.0
 # KWOK plays a new node within a second, on a busy machine within a few.
 _FORGOTTEN_S: Final = 10.0
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder().decode
 _LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 _TTL: Final = "node.alpha.kubernetes.io/ttl"
 # How long a kubelet may cache secrets, by the size of the cluster: the largest size of
@@ -141,12 +144,13 @@ def copies(
             originals[shape(spec)] = _Original.of(spec, model)
     values: dict[str, bytes] = {}
     now = time.time()
+    born, ttl = timestamp(now), str(ttl_s(len(topology.nodes)))
     for node in _specs(topology, missing):
-        made = originals[shape(node)].copy(node, now)
-        made["metadata"]["annotations"][_TTL] = str(ttl_s(len(topology.nodes)))
+        made = originals[shape(node)].copy(node, born)
+        made["metadata"]["annotations"][_TTL] = ttl
         lease = lease_of(made, now, lease_s)
-        values[PREFIX + node.name] = json.dumps(made).encode()
-        values[leases.PREFIX + node.name] = json.dumps(lease).encode()
+        values[PREFIX + node.name] = _encode(made)
+        values[leases.PREFIX + node.name] = _encode(lease)
     return values
 
 
@@ -238,19 +242,19 @@ class _Original:
     """A finished node, to be copied many times."""
 
     name: str
-    text: str
+    text: bytes
     manifest: Mapping[str, Any]
 
     @classmethod
     def of(cls, spec: NodeSpec, model: JsonObject) -> _Original:
         """Return a node of the cluster with what we had said of it."""
         whole = {**model, "apiVersion": "v1", "kind": "Node"}
-        return cls(spec.name, json.dumps(whole), manifest_of(spec))
+        return cls(spec.name, _encode(whole), manifest_of(spec))
 
-    def copy(self, node: NodeSpec, now: float) -> dict[str, Any]:
+    def copy(self, node: NodeSpec, born: str) -> dict[str, Any]:
         """Return another node with the same done to it."""
-        # A third of the time of `copy.deepcopy`.
-        made: dict[str, Any] = json.loads(self.text)
+        # A tenth of the time of `copy.deepcopy`.
+        made: dict[str, Any] = _decode(self.text)
         metadata, ours = made["metadata"], manifest_of(node)
         for where, part in _OURS:
             made[where][part] = _replaced(
@@ -258,7 +262,7 @@ class _Original:
             )
         metadata["name"] = node.name
         metadata["uid"] = str(uuid.uuid4())
-        metadata["creationTimestamp"] = timestamp(now)
+        metadata["creationTimestamp"] = born
         metadata.pop("resourceVersion", None)
         for address in made["status"].get("addresses", ()):
             if address["address"] == self.name:

@@ -23,6 +23,7 @@ from pytest_knav.errors import BadInput, ClusterError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_knav.control_plane.components import Component
     from pytest_knav.control_plane.plane import ControlPlane
     from pytest_knav.control_plane.state.table import Changes, Mode
 
@@ -33,6 +34,14 @@ LOCK_FILE: Final = "restore.lock"
 HEALTHY_TIMEOUT_S: Final = 60.0
 _PODS: Final = "/api/v1/pods"
 _POD_PREFIX: Final = "/registry/pods/"
+_NODES: Final = endpoints.PREFIX
+# What nodes bring with them, and nobody has to react to.
+_COMING: Final = (
+    _NODES,
+    leases.PREFIX,
+    "/registry/deviceclasses/",
+    "/registry/resourceslices/",
+)
 # A kubelet that lives ends a deleted pod within a few milliseconds; what takes longer
 # is on a dead node, or held by a finalizer or a fault.
 _STUCK_S: Final = 0.5
@@ -168,6 +177,55 @@ class StateKeeper:
             with self.quiet(live=live, pods=pods):
                 return self._put_back(state)
 
+    def begin(self, state: State) -> State:
+        """
+        Put a state into a cluster without nodes; return what it holds then.
+
+        What only brings nodes, their leases and devices comes as nodes come in life:
+        they are Ready and nobody owes them anything, so nothing has to begin afresh.
+        What runs must have done so just before, as after the birth of the cluster or a
+        restore. It is held then, until `go_on`: a thousand nodes keep it busy for a
+        second, which would be taken from whoever waits for them.
+
+        Args:
+            state: As for `restore`.
+
+        Raises:
+            BadInput: The state cannot be of this cluster.
+            ClusterError: As for `restore`.
+
+        """
+        self.check(state)
+        with self.alone():
+            self._heal()
+            mode, placed = self._placed(state)
+            todo = self._changes(placed, mode)
+            if not todo.deletes and all(key.startswith(_COMING) for key in todo):
+                return self._add(todo)
+        self.restore(state)
+        return self.save()
+
+    def _add(self, todo: Changes) -> State:
+        before = self.save()
+        after = replace(before, values={**before.values, **todo.puts})
+        self._nodes = frozenset(k for k in after.values if k.startswith(_NODES))
+        unfinished = self._plane.entry.directory / UNFINISHED_FILE
+        unfinished.touch()
+        for component in self._moving():
+            component.hold()
+        self._write(todo, after)
+        wait_caught_up(self._plane.api, todo, ())
+        unfinished.unlink()
+        return after
+
+    def go_on(self) -> None:
+        """Let everything go on that `begin` holds; harmless when it holds nothing."""
+        for component in self._moving():
+            component.release()
+
+    def _moving(self) -> list[Component]:
+        return [self._plane.components[n] for n in (*WORKING, "kwok-controller")]
+
     def _heal(self) -> None:
         """Start and resume what a restore needs and a fault has left dead or held."""
         if self._plane.network is not None:
@@ -280,17 +338,13 @@ class StateKeeper:
         kwok.release()
 
     def _put_back(self, state: State) -> int:
-        own = state.fingerprint == self._plane.entry.fingerprint
-        mode: Mode = "reset" if own else "transplant"
-        if not own:
-            port = self._plane.ports["kwokControllerPort"]
-            state = replace(state, values=endpoints.at_port(state.values, port))
+        mode, state = self._placed(state)
         unfinished = self._plane.entry.directory / UNFINISHED_FILE
         written = 0
         touched: set[str] = set()
         completed: set[str] = set()
-        nodes = {key for key in state.values if key.startswith(endpoints.PREFIX)}
-        here = {k for k in self._etcd.marks().written if k.startswith(endpoints.PREFIX)}
+        nodes = {key for key in state.values if key.startswith(_NODES)}
+        here = {k for k in self._etcd.marks().written if k.startswith(_NODES)}
         gone = (self._nodes & nodes) - here
         self._kwok_afresh = self._plane.kubelets_let_go or bool(gone or here - nodes)
         self._nodes = frozenset(nodes)
@@ -316,6 +370,15 @@ class StateKeeper:
         wait_caught_up(self._plane.api, touched, _custom_kinds(state))
         unfinished.unlink(missing_ok=True)
         return written
+
+    def _placed(self, state: State) -> tuple[Mode, State]:
+        """Return how a state comes into this cluster, and it with what is its own."""
+        if state.fingerprint == self._plane.entry.fingerprint:
+            return "reset", state
+        port = self._plane.ports["kwokControllerPort"]
+        return "transplant", replace(
+            state, values=endpoints.at_port(state.values, port)
+        )
 
     def _changes(self, state: State, mode: Mode) -> Changes:
         memory = self._memory(state)
