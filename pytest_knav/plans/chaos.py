@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from threading import Event, Lock, current_thread
 from typing import TYPE_CHECKING, Literal
 
+from pytest_knav.checks.effect import LEFT_OUT
 from pytest_knav.control_plane import changes as changing
 from pytest_knav.control_plane.changes import Edit
 from pytest_knav.errors import BadInput, HarnessError
@@ -57,6 +58,9 @@ class Injector:
         seed: Choices come from it and the number of the injection alone.
         at_most: How many nodes may be touched at a time, by all faults together: a
             number, or a share such as `10%`; by default any number.
+        observer: Who is told when a fault was `injected`, `cleared` or `left out`.
+        leave_out: Whether to break nothing: choices are made and written down, and
+            that is all.
 
     """
 
@@ -66,12 +70,14 @@ class Injector:
         *,
         seed: str,
         at_most: AtMost = None,
+        leave_out: bool = False,
         observer: Callable[[str, ActiveFault], None] = lambda _event, _fault: None,
     ) -> None:
         self.active: dict[str, ActiveFault] = {}
         self._cluster = cluster
         self.seed = seed
         self._observer = observer
+        self._leave_out = leave_out
         self._watch = Watch(cluster)
         self._at_most = limit_of(at_most)
         self._step = 0
@@ -141,6 +147,9 @@ class Injector:
         limits = (self._at_most, limit_of(at_most))
         self._cluster.plane.check_ours()
         self._cluster.catch_up()
+        if self._leave_out:
+            with self._shown(f"leave out {fault.name}"), self._choosing:
+                return self._left_out(fault, draw)
         with self._shown(f"inject {fault.name} until {until}"):
             with self._choosing:
                 active = self._intend(fault, draw, limits)
@@ -259,11 +268,7 @@ class Injector:
         self, fault: Fault, draw: str, limits: Sequence[Limit | None]
     ) -> ActiveFault:
         """Choose the targets and write the undo down; nothing is changed yet."""
-        if not draw:
-            self._step += 1
-            draw = f"{self.seed}:{self._step}"
-        # Not for secrets: the same seed and step must choose the same targets.
-        choose = random.Random(draw)  # noqa: S311
+        draw, choose = self._choice(draw)
         world = self._cluster
         targets = fault.resolve(world, choose)
         touched = fault.reach(world, targets)
@@ -303,6 +308,36 @@ class Injector:
         self.active[fault_id] = active
         return active
 
+    def _choice(self, draw: str) -> tuple[str, random.Random]:
+        """Return what the next choices are drawn from; the same in every run."""
+        if not draw:
+            self._step += 1
+            draw = f"{self.seed}:{self._step}"
+        # Not for secrets: the same seed and step must choose the same targets.
+        return draw, random.Random(draw)  # noqa: S311
+
+    def _left_out(self, fault: Fault, draw: str) -> ActiveFault:
+        """Choose the targets of a fault, write them down, and change nothing."""
+        draw, choose = self._choice(draw)
+        world = self._cluster
+        targets = fault.resolve(world, choose)
+        active = ActiveFault(
+            id=f"f{draw.rpartition(':')[2]}-left-out",
+            fault=fault,
+            targets=frozenset(targets),
+            nodes=fault.blast_radius(world, targets),
+            pods=fault.pods_hit(world, targets),
+            draw=draw,
+            changes=(),
+            undo=(),
+            started_at=self._now(),
+            left_out=True,
+        )
+        data = {"fault": fault.describe(), "targets": sorted(targets)}
+        world.recorder.note(STEP, LEFT_OUT, active.name, data)
+        self._observer("left out", active)
+        return active
+
     def _write(self, active: ActiveFault) -> None:
         begun = active.started_at
         payload = {
@@ -310,6 +345,7 @@ class Injector:
             "targets": sorted(active.targets),
             "nodes": sorted(active.nodes),
             "pods": sorted(active.pods),
+            "kind": active.fault.kind,
             "started_s": begun.monotonic_s,
         }
         fabric = active.fault.fabric_loss(self._cluster, sorted(active.targets))
@@ -353,7 +389,11 @@ def replay_journal(plane: ControlPlane) -> list[str]:
     """Undo what killed runs left broken on a cluster; return what it was."""
     journal = Journal(plane.entry.directory / JOURNAL_FILE)
     undone = []
-    for pending in reversed(journal.pending()):
+    left = journal.pending()
+    if left:
+        # It is held while nodes are taken from it.
+        plane.components[changing.KWOK].release()
+    for pending in reversed(left):
         changing.undo(plane, pending.undo)
         journal.cleared(pending.id)
         undone.append(f"{pending.fault.get('fault')} on {pending.targets.get('names')}")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_knav.control_plane.api import ApiRefusedError
 from pytest_knav.control_plane.changes import (
+    KWOK,
     Create,
     Delete,
     Edit,
@@ -31,6 +32,7 @@ from pytest_knav.control_plane.changes.ways import (
     way_text,
     with_value,
 )
+from pytest_knav.control_plane.kwokctl import KUBELET_LABEL
 from pytest_knav.errors import BadInput, HarnessError
 from pytest_knav.history.merge import merge_apply
 
@@ -104,6 +106,49 @@ class FakePlane:
     def at(self, name: str, way: Any) -> Any:
         """Return a value of a node."""
         return value_at(self.api.objects[f"/api/v1/nodes/{name}"], way)
+
+
+class FakeKwok:
+    """A component that tells what was done with it, and when."""
+
+    def __init__(self, told: list[str], *, running: bool) -> None:
+        self.told = told
+        self.running = running
+
+    def hold(self) -> None:
+        """Stop it."""
+        self.told.append("hold")
+
+    def release(self) -> None:
+        """Let it go on."""
+        self.told.append("release")
+
+
+class TestKubelets:
+    """KWOK is held while nodes are taken from it, and only then."""
+
+    @pytest.mark.parametrize(
+        ("label", "running", "expected"),
+        [
+            (None, True, ["hold", "patch", "release"]),
+            (None, False, ["patch"]),
+            ("running", True, ["patch"]),
+        ],
+        ids=["taken", "held by a fault", "given back"],
+    )
+    def test_it_is_held_around_the_writes(
+        self, label: str | None, *, running: bool, expected: list[str]
+    ) -> None:
+        """So that it renews no lease meanwhile; what is held stays held."""
+        told: list[str] = []
+        plane: Any = FakePlane(n1={"metadata": {"labels": {}}})
+        plane.components = {KWOK: FakeKwok(told, running=running)}
+        plane.api.patch_or_none = lambda _path, _body: told.append("patch")
+        change = label_node("n1", KUBELET_LABEL, label, "running")
+
+        apply(plane, [change])
+
+        assert told == expected
 
 
 class TestWays:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_knav.control_plane.changes.base import (
+    KWOK,
     Change,
     apply,
     change_from_data,
@@ -40,6 +41,7 @@ from pytest_knav.control_plane.changes.webhook import Refusing
 
 
 __all__ = [
+    "KWOK",
     "START",
     "CacheExpired",
     "Change",

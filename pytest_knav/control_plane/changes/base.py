@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from pytest_knav.control_plane.api import MAX_CONNECTIONS
 from pytest_knav.errors import HarnessError
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: A value of a cluster: what it belongs to, and where in it; empty for all of it.
 Claim: TypeAlias = tuple[str, str]
+#: The component that plays every kubelet.
+KWOK: Final = "kwok-controller"
 #: Every kind of change by its `op`.
 KINDS: dict[str, type[Change]] = {}
 
@@ -40,6 +42,11 @@ class Change(ABC):
 
     signal: str = ""
     after_s: float = 0.0
+
+    @property
+    def takes_kubelet(self) -> bool:
+        """Return whether a node loses its kubelet by it."""
+        return False
 
     @property
     @abstractmethod
@@ -128,8 +135,23 @@ def change_from_data(data: Mapping[str, Any]) -> Change:
 
 
 def apply(plane: ControlPlane, changes: Sequence[Change]) -> list[int]:
-    """Make changes, several lanes at a time; return their revisions."""
-    return _each_lane(plane, changes)
+    """
+    Make changes, several lanes at a time; return their revisions.
+
+    KWOK is held while nodes are taken from it: else it renews leases of the last of a
+    hundred while the first are being written, and both take longer.
+    """
+    if not any(change.takes_kubelet for change in changes):
+        return _each_lane(plane, changes)
+    kwok = plane.components[KWOK]
+    if not kwok.running:
+        # A fault holds it already, and will let it go.
+        return _each_lane(plane, changes)
+    kwok.hold()
+    try:
+        return _each_lane(plane, changes)
+    finally:
+        kwok.release()
 
 
 def undo(plane: ControlPlane, changes: Sequence[Change]) -> None:

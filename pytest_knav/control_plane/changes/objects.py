@@ -142,6 +142,12 @@ class Patch(OfObject):
         """Return each field that the patch sets."""
         return frozenset((self.lane, way) for way in _leaves(self.body))
 
+    @property
+    def takes_kubelet(self) -> bool:
+        """Return whether it takes the label by which KWOK takes care of a node."""
+        labels = self.body.get("metadata", {}).get("labels", {})
+        return labels.get(KUBELET_LABEL, "") is None
+
     def describe(self) -> str:
         """Return the object and the patch."""
         return f"{self.ref} {json.dumps(self.body)}"
