@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_knav import Job
+from pytest_knav import Deployment, Job
 from pytest_knav.faults import BadJobs, ComponentKill, LemonNode
 
 
@@ -60,6 +60,8 @@ def test_a_lemon_is_found_and_stays_out_over_a_kill(
 
     chaos.expect.excluded(LEMON, within_failures=8, within="30s")
     chaos.expect.good_nodes_kept(bad=[LEMON])
+    chaos.expect.capacity_kept(0.9)
+    assert chaos.expect.goodput(0.8) < 1
     assert exclusion.excluded == [LEMON]
 
 
@@ -71,10 +73,11 @@ def test_a_queue_that_fails_everywhere_excludes_nobody(
 
     with chaos.inject(BadJobs("bad-*", probability=0.5)):
         for wave in range(3):
-            cluster.submit(work(f"bad-{wave}", gpus=2, run_for="2s"))
-            good = cluster.submit(work(f"good-{wave}", gpus=2))
-            cluster.wait_for(good.finished, timeout="60s")
+            # Long enough that what has failed is still seen so.
+            cluster.submit(work(f"bad-{wave}", gpus=1, run_for="10s"))
+            good = cluster.submit(work(f"good-{wave}", gpus=1))
             await_failures(cluster, f"bad-{wave}", count=6)
+            cluster.wait_for(good.finished, timeout="60s")
 
     chaos.expect.good_nodes_kept()
     assert exclusion.excluded == []
@@ -95,5 +98,20 @@ def test_a_lemon_is_found_though_the_api_server_dies_meanwhile(
         churn(cluster, "after", waves=4)
 
     chaos.expect.excluded(LEMON, within_failures=8)
+    chaos.expect.good_nodes_kept(bad=[LEMON])
+    assert exclusion.excluded == [LEMON]
+
+
+def test_a_node_on_which_services_crash_is_found(
+    cluster: Cluster, chaos: Chaos, exclusion: Exclusion
+) -> None:
+    """No pod ever ends there; restarts count, and what runs elsewhere speaks for it."""
+    exclusion.start(cycle="0.2s", settled="1s")
+
+    with chaos.inject(LemonNode(LEMON, probability=1.0)):
+        for letter in "abcdefgh":
+            cluster.submit(Deployment(f"service-{letter}", replicas=12, gpus_per_pod=1))
+        chaos.expect.excluded(LEMON, within="60s", within_failures=24)
+
     chaos.expect.good_nodes_kept(bad=[LEMON])
     assert exclusion.excluded == [LEMON]

@@ -7,27 +7,30 @@ cordon, a label, a condition, or simply that nothing is placed there any more.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_knav.checks.verdict import Verdict
+from pytest_knav.checks.unused import Unused
 from pytest_knav.errors import BadInput
 from pytest_knav.history.view import view_at, walk
 
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
     from pytest_knav.history import History
 
 #: The taint of `knav exclusion`.
 TAINT: Final = "taint:pytest-knav/excluded"
 CORDON: Final = "cordon"
-_WAYS: Final = ("taint:KEY", "label:KEY", "label:KEY=VALUE", "condition:TYPE", CORDON)
+#: Nothing is placed there any more, while other nodes get several pods each.
+UNUSED: Final = "unused"
+_WAYS: Final = (
+    "taint:KEY", "label:KEY", "label:KEY=VALUE", "condition:TYPE", CORDON, UNUSED,
+)  # fmt: skip
 #: A binding that was under way when a node was excluded may arrive so much later.
 UNDER_WAY_S: Final = 1.0
 _KINDS: Final = frozenset({"Node", "Pod"})
-_SHOWN_MAX: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,7 @@ class Exclusion:
 
     Attributes:
         at_s: When, in seconds since the beginning of what was judged.
-        failures: How many of its pods had failed by then.
+        failures: How often pods had failed there by then.
         until_s: When it was taken back; None while it lasts.
 
     """
@@ -55,6 +58,13 @@ class _Watch:
     excluded_s: float | None = None
     failures: int = 0
     failures_then: int = 0
+    first_failure_s: float | None = None
+
+    def fail(self, at_s: float) -> None:
+        """Take note of a pod that has failed there."""
+        self.failures += 1
+        if self.first_failure_s is None:
+            self.first_failure_s = at_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +74,16 @@ class Course:
 
     Attributes:
         exclusions: In the order of their beginnings.
-        failures: How many pods have failed on each node.
+        failures: How often pods have failed on each node: those that ended so, and
+            each restart of a container.
+        first_failure_s: When the first pod of each node failed, where any did.
         late: Pods that were bound to an excluded node, with when.
 
     """
 
     exclusions: tuple[Exclusion, ...]
     failures: Mapping[str, int]
+    first_failure_s: Mapping[str, float]
     late: tuple[tuple[str, str, float], ...]
 
     def of(self, node: str) -> list[Exclusion]:
@@ -80,20 +93,20 @@ class Course:
 
 def check_way(by: str) -> None:
     """
-    Return when it can be told from a Node object who is excluded.
+    Return when it is a way of exclusion that is known.
 
     Raises:
-        BadInput: It is no way of exclusion that is known.
+        BadInput: It is not.
 
     """
     kind, _, rest = by.partition(":")
-    if by == CORDON or (kind in {"taint", "label", "condition"} and rest):
+    if by in {CORDON, UNUSED} or (kind in {"taint", "label", "condition"} and rest):
         return
     raise BadInput(f"by={by!r}: use one of {', '.join(_WAYS)}")
 
 
 def is_excluded(node: Mapping[str, Any], by: str) -> bool:
-    """Return whether a Node object is excluded in a way."""
+    """Return whether a Node object is excluded in a way that shows on it."""
     kind, _, rest = by.partition(":")
     if by == CORDON:
         return bool(node.get("spec", {}).get("unschedulable"))
@@ -112,146 +125,97 @@ def is_excluded(node: Mapping[str, Any], by: str) -> bool:
 def follow(history: History, by: str, since_revision: int, since_s: float) -> Course:
     """Return every exclusion from a revision on, and what was placed despite it."""
     view = view_at(history, since_revision, _KINDS)
-    watches: dict[str, _Watch] = {}
-    found: list[Exclusion] = []
-    late: list[tuple[str, str, float]] = []
-    bound = {uid for uid, pod in view.of("Pod").items() if _node_of(pod)}
-    failed = {uid for uid, pod in view.of("Pod").items() if _failed(pod)}
+    reading = _Reading(by=by)
+    reading.bound = {uid for uid, pod in view.of("Pod").items() if _node_of(pod)}
+    reading.restarts = {u: _restarts(pod) for u, pod in view.of("Pod").items()}
+    reading.failed = {uid for uid, pod in view.of("Pod").items() if _failed(pod)}
     for node in view.of("Node").values():
-        if is_excluded(node, by):
-            watches[node["metadata"]["name"]] = _Watch(excluded_s=0.0)
+        reading.see_node(node, 0.0)
     for record, _ in walk(history, since_revision, _KINDS, view):
         at_s = record.monotonic - since_s
         if record.kind == "Node":
             now = view.of("Node").get(record.uid)
             if now is not None:
-                _see_node(now, by, at_s, watches, found)
+                reading.see_node(now, at_s)
             continue
         pod = view.of("Pod").get(record.uid)
-        if pod is None or (name := _node_of(pod)) is None:
-            continue
-        watch = watches.setdefault(name, _Watch())
-        if record.uid not in bound:
-            bound.add(record.uid)
+        if pod is not None:
+            reading.see_pod(record.uid, pod, at_s)
+    return reading.course()
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What is known so far while a history is read."""
+
+    by: str
+    unused: Unused = field(default_factory=Unused)
+    bound: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+    restarts: dict[str, int] = field(default_factory=dict)
+    _watches: dict[str, _Watch] = field(default_factory=dict)
+    _found: list[Exclusion] = field(default_factory=list)
+    _late: list[tuple[str, str, float]] = field(default_factory=list)
+
+    def see_node(self, node: Mapping[str, Any], at_s: float) -> None:
+        name = node["metadata"]["name"]
+        if self.by == UNUSED:
+            self.unused.nodes.add(name)
+        else:
+            self._mark(name, at_s, out=is_excluded(node, self.by))
+
+    def see_pod(self, uid: str, pod: Mapping[str, Any], at_s: float) -> None:
+        name = _node_of(pod)
+        if name is None:
+            return
+        watch = self._watches.setdefault(name, _Watch())
+        if uid not in self.bound:
+            self.bound.add(uid)
             out_s = watch.excluded_s
-            if out_s is not None and at_s - out_s > UNDER_WAY_S:
-                late.append((name, pod["metadata"]["name"], at_s))
-        if _failed(pod) and record.uid not in failed:
-            failed.add(record.uid)
-            watch.failures += 1
-    still = [
-        _exclusion(name, watch, None)
-        for name, watch in watches.items()
-        if watch.excluded_s is not None
-    ]
-    return Course(
-        exclusions=tuple(sorted([*found, *still], key=lambda one: one.at_s)),
-        failures={name: watch.failures for name, watch in watches.items()},
-        late=tuple(late),
-    )
+            if self.by == UNUSED:
+                self._see_bound(name, at_s)
+            elif out_s is not None and at_s - out_s > UNDER_WAY_S:
+                self._late.append((name, pod["metadata"]["name"], at_s))
+        more = _restarts(pod) - self.restarts.get(uid, 0)
+        if more > 0:
+            self.restarts[uid] = _restarts(pod)
+        if _failed(pod) and uid not in self.failed:
+            self.failed.add(uid)
+            more += 1
+        for _ in range(more):
+            watch.fail(at_s)
 
+    def course(self) -> Course:
+        still = [
+            _exclusion(name, watch, None)
+            for name, watch in self._watches.items()
+            if watch.excluded_s is not None
+        ]
+        return Course(
+            exclusions=tuple(sorted([*self._found, *still], key=lambda one: one.at_s)),
+            failures={name: watch.failures for name, watch in self._watches.items()},
+            first_failure_s={
+                name: watch.first_failure_s
+                for name, watch in self._watches.items()
+                if watch.first_failure_s is not None
+            },
+            late=tuple(self._late),
+        )
 
-def judge_excluded(
-    course: Course,
-    node: str,
-    *,
-    within_s: float | None = None,
-    within_failures: int | None = None,
-) -> Verdict:
-    """
-    Return whether a node was excluded in time, and nothing was placed there after.
+    def _see_bound(self, name: str, at_s: float) -> None:
+        back, passed_over = self.unused.bound(name, at_s)
+        if back:
+            self._mark(name, at_s, out=False)
+        for other, last_s in passed_over:
+            self._mark(other, last_s, out=True)
 
-    Where no pod failed on it there was no reason to: inconclusive.
-    """
-    limits = [
-        f"within {within_s:g}s" if within_s is not None else "",
-        f"within {within_failures} failures" if within_failures is not None else "",
-    ]
-    check = " ".join([f"{node} excluded", *filter(None, limits)])
-    found = course.of(node)
-    failures = course.failures.get(node, 0)
-    if not found:
-        if not failures:
-            why = "no pod failed there, so there was no reason to"
-            return Verdict(check=check, status="inconclusive", reasons=(why,))
-        why = f"it never was, after {failures} failures"
-        return Verdict(check=check, status="fail", reasons=(why,))
-    first = found[0]
-    seen = f"after {first.at_s:.1f}s and {first.failures} failures"
-    reasons = []
-    if within_s is not None and first.at_s > within_s:
-        reasons.append(f"only {seen}")
-    if within_failures is not None and first.failures > within_failures:
-        reasons.append(f"only {seen}")
-    late = [one for one in course.late if one[0] == node]
-    if late:
-        reasons.append(f"{len(late)} pods were placed there all the same")
-    return Verdict(
-        check=check,
-        status="fail" if reasons else "pass",
-        reasons=tuple(dict.fromkeys(reasons)) or (seen,),
-        evidence=tuple(f"{pod} at {at_s:.1f}s" for _, pod, at_s in late[:_SHOWN_MAX]),
-        moments=tuple(at_s for _, _, at_s in late[:_SHOWN_MAX]),
-    )
-
-
-def judge_others(
-    course: Course, bad: Collection[str], nodes: Collection[str], at_most: float
-) -> Verdict:
-    """Return whether at most a share of the good nodes was ever excluded."""
-    good = set(nodes) - set(bad)
-    out = sorted({one.node for one in course.exclusions} & good)
-    check = f"at most {at_most:.0%} of {len(good)} good nodes excluded"
-    if not good:
-        why = "there are no good nodes"
-        return Verdict(check=check, status="inconclusive", reasons=(why,))
-    wrong = [one for one in course.exclusions if one.node in good]
-    return Verdict(
-        check=check,
-        status="fail" if len(out) > at_most * len(good) else "pass",
-        reasons=(f"{len(out)} were",),
-        evidence=tuple(
-            f"{one.node} after {one.at_s:.1f}s and {one.failures} failures"
-            for one in wrong[:_SHOWN_MAX]
-        ),
-    )
-
-
-def judge_readmitted(
-    course: Course, node: str, *, after_s: float, within_s: float
-) -> Verdict:
-    """Return whether an excluded node was taken back in time after a moment."""
-    check = f"{node} readmitted within {within_s:g}s"
-    before = [one for one in course.of(node) if one.at_s <= after_s]
-    if not before:
-        why = "it was not excluded before"
-        return Verdict(check=check, status="inconclusive", reasons=(why,))
-    until_s = before[-1].until_s
-    if until_s is None:
-        return Verdict(check=check, status="fail", reasons=("it still is excluded",))
-    took_s = max(0.0, until_s - after_s)
-    return Verdict(
-        check=check,
-        status="pass" if took_s <= within_s else "fail",
-        reasons=(f"after {took_s:.1f}s",),
-    )
-
-
-def _see_node(
-    node: Mapping[str, Any],
-    by: str,
-    at_s: float,
-    watches: dict[str, _Watch],
-    found: list[Exclusion],
-) -> None:
-    name = node["metadata"]["name"]
-    watch = watches.setdefault(name, _Watch())
-    out = is_excluded(node, by)
-    if out and watch.excluded_s is None:
-        watch.excluded_s, watch.failures_then = at_s, watch.failures
-    elif not out and watch.excluded_s is not None:
-        found.append(_exclusion(name, watch, at_s))
-        watch.excluded_s = None
+    def _mark(self, name: str, at_s: float, *, out: bool) -> None:
+        watch = self._watches.setdefault(name, _Watch())
+        if out and watch.excluded_s is None:
+            watch.excluded_s, watch.failures_then = at_s, watch.failures
+        elif not out and watch.excluded_s is not None:
+            self._found.append(_exclusion(name, watch, at_s))
+            watch.excluded_s = None
 
 
 def _exclusion(name: str, watch: _Watch, until_s: float | None) -> Exclusion:
@@ -270,3 +234,13 @@ def _node_of(pod: Mapping[str, Any]) -> str | None:
 
 def _failed(pod: Mapping[str, Any]) -> bool:
     return bool(pod.get("status", {}).get("phase") == "Failed")
+
+
+def _restarts(pod: Mapping[str, Any]) -> int:
+    """Return how often containers of a pod failed and were started again."""
+    statuses = pod.get("status", {}).get("containerStatuses") or ()
+    return sum(
+        int(one.get("restartCount", 0))
+        for one in statuses
+        if ((one.get("lastState") or {}).get("terminated") or {}).get("exitCode")
+    )

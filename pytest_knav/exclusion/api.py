@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 JsonObject = dict[str, Any]
 
+NODES: Final = "/api/v1/nodes"
+PODS: Final = "/api/v1/pods"
 MERGE_PATCH: Final = "application/merge-patch+json"
 #: Lists with keys, such as conditions by type, are merged by them.
 STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
@@ -185,6 +187,7 @@ class Follower(threading.Thread):
         api: The cluster.
         path: Of the list.
         events: Where to; bounded, so that a slow reader slows the watch.
+        key: What the events are filed under; by default the path.
         params: Selectors.
 
     """
@@ -194,9 +197,11 @@ class Follower(threading.Thread):
         api: AnyCluster,
         path: str,
         events: queue.Queue[tuple[str, str, Any]],
+        key: str = "",
         **params: str,
     ) -> None:
         super().__init__(name=f"knav-follow{path.replace('/', '-')}", daemon=True)
+        self._key = key or path
         self._api = api
         self._path = path
         self._events = events
@@ -244,7 +249,7 @@ class Follower(threading.Thread):
         return version
 
     def _put(self, kind: str, what: object) -> None:
-        self._events.put((self._path, kind, what))
+        self._events.put((self._key, kind, what))
 
 
 def _refused(what: str, status: int, body: bytes) -> RefusedError:

@@ -6,6 +6,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final
 
+from pytest_knav.errors import BadInput
 from pytest_knav.metrics.text import CONTENT_TYPE, Family, labels
 
 
@@ -32,7 +33,7 @@ _BREAKER: Final = Family(
 _SAMPLES: Final = Family(
     "knav_exclusion_samples_total", "counter", "Pods that have been reckoned with."
 )
-VERBS: Final = ("exclude", "readmit", "refuse", "clear")
+VERBS: Final = ("exclude", "readmit", "refuse", "clear", "trust")
 _PATH: Final = "/metrics"
 
 
@@ -75,6 +76,9 @@ class MetricsServer:
         controller: Whose.
         port: Where; 0 for a free one.
 
+    Raises:
+        BadInput: Somebody else listens there.
+
     """
 
     def __init__(self, controller: Controller, port: int) -> None:
@@ -91,7 +95,10 @@ class MetricsServer:
             def log_message(self, format: str, *_: object) -> None:  # noqa: A002
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        try:
+            self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        except OSError as error:
+            raise BadInput(f"--metrics-port={port}: {error.strerror}") from error
         self.port = self._server.server_port
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.1,), daemon=True

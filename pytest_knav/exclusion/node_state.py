@@ -38,6 +38,18 @@ class Written:
     estimator: str
     until_s: float
 
+    @property
+    def says_anything(self) -> bool:
+        """Return whether there is anything to remember."""
+        state = self.state
+        return bool(
+            state.excluded_s is not None
+            or self.evidence
+            or state.relapses
+            or state.probation
+            or self.until_s
+        )
+
     def text(self) -> str:
         """Return it as the annotation's value."""
         data = {

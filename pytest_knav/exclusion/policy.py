@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 
     from pytest_knav.exclusion.estimators import View
 
-Verb = Literal["exclude", "readmit", "refuse", "clear"]
+Verb = Literal["exclude", "readmit", "refuse", "clear", "trust"]
 #: How much longer each exclusion of the same node lasts than the one before.
 RELAPSE_FACTOR: Final = 2.0
 _RELAPSES_MAX: Final = 6
+#: So many pods with a good end are proof after a probation. What is too little to prove
+#: it bad is too little to prove it good: a lemon's first pods say next to nothing.
+PROOF: Final = 10
+# Older ones count a little less.
+_NEARLY: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +112,7 @@ class Decision:
     Something to do about a node, and why.
 
     `refuse` is an exclusion that a limit forbids; `clear` forgets what was known of a
-    machine that was repaired.
+    machine that was repaired; `trust` ends a probation, and its relapses are forgotten.
     """
 
     node: str
@@ -162,17 +167,19 @@ class Policy:
             for node, state in self.nodes.items()
             if state.excluded_s is not None and now_s >= self.until_s(state)
         ]
+        # What was held against them is forgotten only after this.
+        back = {decision.node for decision in made}
         wanted = self.limits.threshold
         least = self.threshold if wanted is None else wanted
         for node, see in views.items():
             state = self.nodes.get(node)
-            if state is None or state.excluded_s is not None:
+            if state is None or state.excluded_s is not None or node in back:
                 continue
             view = see()
             if view.sure >= least and view.failures >= self.limits.least_failures:
                 made.append(self._exclude(node, state, view, now_s))
-            elif state.probation and view.sure < least / 2:
-                state.probation = False
+            elif state.probation and view.sure < least / 2 and _good(view) >= PROOF:
+                made.append(self._trust(node, state))
         return made
 
     def until_s(self, state: NodeState) -> float:
@@ -210,6 +217,11 @@ class Policy:
             why=f"on probation after {lasted_s:.0f}s, exclusion {state.relapses + 1}",
         )
 
+    def _trust(self, node: str, state: NodeState) -> Decision:
+        state.relapses, state.probation = 0, False
+        why = f"{PROOF} pods came to a good end since it was taken back"
+        return Decision(node=node, verb="trust", why=why)
+
     def _exclude(
         self, node: str, state: NodeState, view: View, now_s: float
     ) -> Decision:
@@ -246,3 +258,8 @@ class Policy:
             if here + 1 > limits.per_domain:
                 return f"{here} of {domain} are out, {limits.per_domain} may be"
         return ""
+
+
+def _good(view: View) -> float:
+    """Return how many pods came to a good end."""
+    return view.samples - view.failures + _NEARLY

@@ -6,13 +6,14 @@ import re
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_knav.exclusion.estimators import Sample
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
 # So many pods are remembered, so that none counts twice.
@@ -25,8 +26,11 @@ _NOT_ITS_OWN: Final = frozenset({
     "Evicted", "NodeLost", "NodeShutdown", "Preempting", "Shutdown", "Terminated",
     "UnexpectedAdmissionError",
 })  # fmt: skip
-
-
+# Of a container that nobody knows the end of, such as after a reboot (Kubernetes,
+# pkg/kubelet/container/runtime.go).
+_LOST: Final = "ContainerStatusUnknown"
+#: More restarts between two sights of a container make no difference.
+RESTARTS_MAX: Final = 10
 _NUMBER: Final = re.compile(r"\d+")
 
 
@@ -44,7 +48,9 @@ class Pods:
     queue_label: str = QUEUE_LABEL
     #: The queues that were seen last.
     queues: OrderedDict[str, None] = field(default_factory=OrderedDict)
-    _seen: OrderedDict[str, tuple[int, bool]] = field(default_factory=OrderedDict)
+    _seen: OrderedDict[str, tuple[tuple[int, ...], bool]] = field(
+        default_factory=OrderedDict
+    )
 
     def samples(self, pod: Mapping[str, Any], now_s: float) -> list[Sample]:
         """Return what a pod tells that was not known of it."""
@@ -53,21 +59,25 @@ class Pods:
         if not node:
             return []
         uid = pod["metadata"]["uid"]
-        restarts_before, ended_before = self._seen.get(uid, (0, False))
-        statuses = status.get("containerStatuses") or ()
-        restarts = sum(c.get("restartCount", 0) for c in statuses)
+        restarts_before, ended_before = self._seen.get(uid, (None, False))
+        containers = _containers(status)
+        counts = (c.get("restartCount", 0) for c in containers)
+        # Two watches tell of a pod, and the older may speak last.
+        restarts = tuple(
+            max(pair)
+            for pair in zip_longest(counts, restarts_before or (), fillvalue=0)
+        )
         phase = status.get("phase")
         ended = phase in {"Succeeded", "Failed"} and not disrupted(status)
-        self._note(uid, (max(restarts, restarts_before), ended or ended_before))
+        self._note(uid, (restarts, ended or ended_before))
         queue = self.queue_of(pod)
         self.queues[queue] = None
         self.queues.move_to_end(queue)
         while len(self.queues) > QUEUES_MAX:
             self.queues.popitem(last=False)
         found = [
-            Sample(node=node, queue=queue, success=False, at_s=_restarted_s(c, now_s))
-            for c in statuses[:1]
-            for _ in range(max(0, restarts - restarts_before))
+            Sample(node=node, queue=queue, success=False, at_s=at_s)
+            for at_s in _failed_again(containers, restarts_before)
         ]
         if ended and not ended_before:
             at_s = finished_s(status, now_s)
@@ -88,7 +98,7 @@ class Pods:
         # that fail is one user's, not many queues that fail by themselves.
         return f"{space}/{_NUMBER.sub('#', owners[0]['name'] if owners else name)}"
 
-    def _note(self, uid: str, known: tuple[int, bool]) -> None:
+    def _note(self, uid: str, known: tuple[tuple[int, ...], bool]) -> None:
         self._seen[uid] = known
         self._seen.move_to_end(uid)
         while len(self._seen) > REMEMBERED_MAX:
@@ -131,7 +141,31 @@ def seconds_of(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def _restarted_s(container: Mapping[str, Any], otherwise_s: float) -> float:
-    terminated = (container.get("lastState") or {}).get("terminated") or {}
-    at = terminated.get("finishedAt")
-    return seconds_of(at) if at else otherwise_s
+def _containers(status: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return all containers of a pod, those that prepare it first."""
+    return [
+        *(status.get("initContainerStatuses") or ()),
+        *(status.get("containerStatuses") or ()),
+    ]
+
+
+def _failed_again(
+    containers: Sequence[Mapping[str, Any]], before: Sequence[int] | None
+) -> Iterator[float]:
+    """
+    Yield when containers failed and were restarted since they were last seen.
+
+    Only the last end of each is told of, with its time and exit code; those between
+    count like it. Of a pod that is seen for the first time only that one counts: the
+    others may be months old.
+    """
+    for container, known in zip_longest(containers, before or (), fillvalue=None):
+        if container is None:
+            return
+        restarts = container.get("restartCount", 0)
+        new = restarts - (known or 0) if before is not None else min(restarts, 1)
+        ended = (container.get("lastState") or {}).get("terminated") or {}
+        at = ended.get("finishedAt")
+        if at and ended.get("exitCode") and ended.get("reason") != _LOST:
+            for _ in range(min(new, RESTARTS_MAX)):
+                yield seconds_of(at)

@@ -1,8 +1,9 @@
-"""The same lemon histories against every estimator and none: what each costs."""
+"""The same lemon histories with every estimator and without: what each costs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
 from pytest_knav.exclusion.estimators import ESTIMATORS
@@ -10,9 +11,13 @@ from pytest_knav.exclusion.simulation import Course, simulate
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pytest_knav.exclusion.simulation import Outcome
 
 NONE: Final = "none"
+#: GPU-hours that a pod has used when it fails: an hour on a node of eight.
+GPU_HOURS: Final = 8.0
 COURSES: Final[Mapping[str, Course]] = {
     "3 lemons, 80 %": Course(),
     "3 lemons, 30 %": Course(lemon_fails=0.3),
@@ -20,49 +25,55 @@ COURSES: Final[Mapping[str, Course]] = {
     "both": Course(bad_queue_fails=0.5),
 }
 _HEAD: Final = (
-    "| course | estimator | found | failures until out, mean | good nodes excluded "
-    "| goodput | lost GPU-hours |\n|---|---|---|---|---|---|---|"
+    "| course | exclusion | found | failures until out | seconds until out "
+    "| good nodes excluded | goodput | lost GPU-hours |\n"
+    "|---|---|---|---|---|---|---|---|"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
     """
-    What became of one course with one estimator, over all seeds.
+    What became of one course with one way of exclusion, over all seeds.
 
     Attributes:
         course: Which one.
-        estimator: Its name; `none` excludes nobody.
+        side: The estimator, or another mechanism; `none` excludes nobody.
         lemons: How many there were.
         found: How many of them were excluded.
-        delay: How many pods had failed on a lemon when it was excluded, on average;
+        failures: How many pods had failed on a lemon when it was excluded, on average;
             None where none was.
+        seconds: How long after the first of them that was, on average.
         wrong: How many good nodes were excluded.
         goodput: The share of pods that came to a good end.
         lost_gpu_hours: What pods that failed have used.
+        lost: The same after each part of the course.
 
     """
 
     course: str
-    estimator: str
+    side: str
     lemons: int
     found: int
-    delay: float | None
+    failures: float | None
+    seconds: float | None
     wrong: int
     goodput: float
     lost_gpu_hours: float
+    lost: tuple[float, ...] = ()
 
     def row(self) -> str:
         """Return it as a row of a Markdown table."""
-        delay = "-" if self.delay is None else f"{self.delay:.1f}"
+        failures = "-" if self.failures is None else f"{self.failures:.1f}"
+        seconds = "-" if self.seconds is None else f"{self.seconds:.0f}"
         return (
-            f"| {self.course} | {self.estimator} | {self.found} of {self.lemons} "
-            f"| {delay} | {self.wrong} | {self.goodput:.4f} "
+            f"| {self.course} | {self.side} | {self.found} of {self.lemons} "
+            f"| {failures} | {seconds} | {self.wrong} | {self.goodput:.4f} "
             f"| {self.lost_gpu_hours:,.0f} |"
         )
 
 
-def scores(seeds: Iterable[int], gpu_hours_per_pod: float = 8.0) -> list[Score]:
+def scores(seeds: Iterable[int], gpu_hours_per_pod: float = GPU_HOURS) -> list[Score]:
     """
     Return the scores of every course and estimator, the same seeds for each.
 
@@ -73,9 +84,14 @@ def scores(seeds: Iterable[int], gpu_hours_per_pod: float = 8.0) -> list[Score]:
     """
     wanted = tuple(seeds)
     return [
-        _score(course, estimator, wanted, gpu_hours_per_pod)
-        for course in COURSES
-        for estimator in (NONE, *ESTIMATORS)
+        score_of(
+            name,
+            side,
+            [simulate(course, s, None if side == NONE else side) for s in wanted],
+            gpu_hours_per_pod,
+        )
+        for name, course in COURSES.items()
+        for side in (NONE, *ESTIMATORS)
     ]
 
 
@@ -84,17 +100,29 @@ def table(found: Iterable[Score]) -> str:
     return "\n".join([_HEAD, *(one.row() for one in found), ""])
 
 
-def _score(course: str, estimator: str, seeds: tuple[int, ...], hours: float) -> Score:
-    name = None if estimator == NONE else estimator
-    outcomes = [simulate(COURSES[course], seed, name) for seed in seeds]
-    delays = [f for outcome in outcomes for f in outcome.found.values()]
+def score_of(
+    course: str,
+    side: str,
+    outcomes: Sequence[Outcome],
+    gpu_hours_per_pod: float = GPU_HOURS,
+) -> Score:
+    """Return what one way of exclusion made of one course."""
+    failures = [f for outcome in outcomes for f in outcome.found.values()]
+    seconds = [o.seconds_until_out[node] for o in outcomes for node in o.found]
+    parts = zip_longest(*(outcome.lost for outcome in outcomes), fillvalue=0)
     return Score(
         course=course,
-        estimator=estimator,
+        side=side,
         lemons=sum(len(outcome.lemons) for outcome in outcomes),
-        found=len(delays),
-        delay=sum(delays) / len(delays) if delays else None,
+        found=len(failures),
+        failures=_mean(failures),
+        seconds=_mean(seconds),
         wrong=sum(len(outcome.wrong) for outcome in outcomes),
-        goodput=sum(outcome.goodput for outcome in outcomes) / max(1, len(outcomes)),
-        lost_gpu_hours=hours * sum(outcome.failed for outcome in outcomes),
+        goodput=_mean([outcome.goodput for outcome in outcomes]) or 0.0,
+        lost_gpu_hours=gpu_hours_per_pod * sum(o.failed for o in outcomes),
+        lost=tuple(gpu_hours_per_pod * sum(part) for part in parts),
     )
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None

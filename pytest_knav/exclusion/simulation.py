@@ -8,8 +8,8 @@ cluster adds (detection by watch, replacement, back-off) is left out.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 from pytest_knav.exclusion.estimators import Sample, make_estimator
 from pytest_knav.exclusion.policy import Limits, Policy
@@ -17,6 +17,10 @@ from pytest_knav.exclusion.policy import Limits, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+#: The points of a curve.
+PARTS: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +59,18 @@ class Outcome:
         lemons: The bad nodes.
         failures_until_out: For each node that was excluded, how many of its pods had
             failed by then.
+        seconds_until_out: Likewise, how long after the first of them that was.
+        lost: How many pods had failed after each part of the course; parts are equal.
         succeeded: How many pods came to a good end.
         failed: How many failed.
+        refused: How often a limit forbade an exclusion.
 
     """
 
     lemons: frozenset[str]
     failures_until_out: Mapping[str, int]
+    seconds_until_out: Mapping[str, float] = field(default_factory=dict)
+    lost: list[int] = field(default_factory=list)
     succeeded: int = 0
     failed: int = 0
     refused: int = 0
@@ -109,6 +118,8 @@ def simulate(
     failures = dict.fromkeys(names, 0)
     outcome = Outcome(lemons=lemons, failures_until_out={})
     out: dict[str, int] = {}
+    first_s: dict[str, float] = {}
+    took_s: dict[str, float] = {}
     inside = list(names)
     for number in range(course.pods):
         now_s = number / course.pods_per_s
@@ -116,6 +127,10 @@ def simulate(
         queue = choose.randrange(course.queues)
         fails = choose.random() < _fails(course, node in lemons, queue)
         failures[node] += fails
+        if fails:
+            first_s.setdefault(node, now_s)
+        if number * PARTS // course.pods > len(outcome.lost):
+            outcome.lost.append(outcome.failed)
         outcome.failed += fails
         outcome.succeeded += not fails
         if judge is None:
@@ -126,9 +141,11 @@ def simulate(
         for decision in policy.decide(views, now_s):
             if decision.verb == "exclude":
                 out[decision.node] = failures[decision.node]
+                took_s[decision.node] = now_s - first_s[decision.node]
                 inside.remove(decision.node)
             outcome.refused += decision.verb == "refuse"
-    outcome.failures_until_out = out
+    outcome.lost.append(outcome.failed)
+    outcome.failures_until_out, outcome.seconds_until_out = out, took_s
     return outcome
 
 

@@ -167,3 +167,23 @@ def test_a_plan_runs_its_faults_in_their_order(cluster: Cluster, chaos: Chaos) -
     assert not cluster.node(NODE).cordoned
     assert cluster.node(other).cordoned
     assert first.started_at.monotonic_s < second.started_at.monotonic_s
+
+
+def test_what_has_failed_never_succeeds(cluster: Cluster, chaos: Chaos) -> None:
+    """Also when the time is up for which it would have run."""
+    short = cluster.submit(Job("short", run_for="3s", backoff_limit_per_index=0))
+    cluster.wait_for(short.running)
+    with chaos.inject(ContainerExit(pod_of(short), exit_code=1)):
+        # Begins later and runs as long, so its end is after the end of the other.
+        later = cluster.submit(Job("later", run_for="3s"))
+        cluster.wait_for(later.finished)
+
+    cluster.catch_up()
+    phases = {
+        version.object["status"].get("phase")
+        for version in cluster.history.versions(short.all_pods[0].uid)
+        if version.object is not None
+    }
+
+    assert short.all_pods[0].phase == "Failed"
+    assert "Succeeded" not in phases

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import closing, contextmanager
 from threading import Event
 from typing import TYPE_CHECKING
@@ -13,8 +14,10 @@ from pytest_knav.control_plane.retrying import until
 from pytest_knav.errors import BadInput, ClusterError
 from pytest_knav.exclusion.api import AnyCluster
 from pytest_knav.exclusion.controller import Controller, Settings
+from pytest_knav.exclusion.following import ALIVE
 from pytest_knav.exclusion.node_state import ANNOTATION, is_tainted, says_so
 from pytest_knav.exclusion.policy import Limits
+from pytest_knav.exclusion.preflight import check
 from pytest_knav.selfbench.replay import NODES, PODS, Replay, ReplayServer
 
 
@@ -57,6 +60,7 @@ def see(controller: Controller, api: AnyCluster) -> None:
     """Let a controller see all there is, and decide."""
     for path in (NODES, PODS):
         controller.take(path, "LIST", api.list(path)[0])
+    controller.take(ALIVE, "LIST", api.list(PODS)[0])
     controller.cycle()
 
 
@@ -191,6 +195,65 @@ def test_a_flood_of_failures_of_one_user_excludes_nobody(
     assert controller.counts["refuse"] == 0
 
 
+def serve(replay: Replay, services: int, restarts: int) -> None:
+    """Let each service have a pod on the lemon, restarted, and one elsewhere."""
+    for number in range(services):
+        owner = f"service-{'abcdefgh'[number]}"
+        replay.run_pod(f"{owner}-0", LEMON, restarts=restarts, owner=owner)
+        replay.run_pod(f"{owner}-1", f"node-{number + 10:04d}", restarts=0, owner=owner)
+
+
+def test_a_node_on_which_services_only_crash_is_found(
+    replay: Replay, api: AnyCluster
+) -> None:
+    """No pod ever ends there; their like run elsewhere without a restart."""
+    serve(replay, services=4, restarts=0)
+    controller = controller_of(api, settled_s=0.01)
+    before = controller.policy.excluded
+    for restarts in (1, 2):
+        serve(replay, services=4, restarts=restarts)
+        see(controller, api)
+
+    assert (before, controller.policy.excluded) == ([], [LEMON])
+
+
+def test_a_service_that_crashes_everywhere_excludes_nobody(
+    replay: Replay, api: AnyCluster
+) -> None:
+    """On all twenty nodes, ten times each."""
+    controller = controller_of(api)
+    for restarts in range(10):
+        for number in range(20):
+            replay.run_pod(
+                f"broken-{number}",
+                f"node-{number:04d}",
+                restarts=restarts,
+                owner="broken",
+            )
+        see(controller, api)
+
+    assert controller.samples == 60 + 9 * 20
+    assert controller.policy.excluded == []
+
+
+def test_restarts_count_once_over_a_restart_of_the_controller(
+    replay: Replay, api: AnyCluster
+) -> None:
+    """What the node remembers is not counted again."""
+    serve(replay, services=4, restarts=0)
+    first = controller_of(api, settled_s=0.01)
+    for restarts in (1, 2):
+        serve(replay, services=4, restarts=restarts)
+        see(first, api)
+
+    again = controller_of(api)
+
+    known, found = (c.estimator.view(LEMON, c.now_s()).failures for c in (first, again))
+    assert again.policy.excluded == [LEMON]
+    assert known == pytest.approx(8, abs=0.1)
+    assert found == pytest.approx(known, abs=0.1)
+
+
 def test_a_dry_run_writes_nothing(replay: Replay, api: AnyCluster) -> None:
     """It says what it would do."""
     fail(replay, 5)
@@ -207,10 +270,9 @@ def test_a_missing_right_is_told_and_nothing_is_written(
 ) -> None:
     """With what it is."""
     replay.denied.add("patch")
-    made = Controller(api, Settings())
 
     with pytest.raises(ClusterError, match="you may not patch nodes"):
-        made.check()
+        check(api, Settings())
 
     assert replay.events == []
 
@@ -254,6 +316,58 @@ def test_it_follows_a_watch(replay: Replay, api: AnyCluster) -> None:
         found = until(lambda: is_tainted(replay.node(LEMON)), timeout_s=20.0)
 
     assert found
+
+
+def test_an_old_cache_excludes_nobody_and_loses_nothing(
+    replay: Replay, api: AnyCluster
+) -> None:
+    """What a watch held back counts once it comes, and writes are not fooled by it."""
+    controller = Controller(api, Settings(cycle_s=0.05))
+
+    with running(controller):
+        until(lambda: controller.samples == 60, timeout_s=20.0)
+        replay.stale = True
+        fail(replay, 6)
+        meanwhile = until(lambda: controller.samples > 60, timeout_s=0.5)
+        replay.stale = False
+        found = until(lambda: is_tainted(replay.node(LEMON)), timeout_s=20.0)
+        until(lambda: controller.samples == 66, timeout_s=20.0)
+
+    assert (meanwhile, bool(found)) == (False, True)
+    assert controller.policy.excluded == [LEMON]
+    assert [event["reason"] for event in replay.events] == ["NodeExcluded"]
+
+
+def test_a_taint_that_is_not_seen_yet_is_not_taken_for_taken_away(
+    replay: Replay, api: AnyCluster
+) -> None:
+    """The node as it was before our own write comes late."""
+    fail(replay, 5)
+    old = replay.node(LEMON)
+    controller = controller_of(api)
+
+    controller.take(NODES, "MODIFIED", old)
+    controller.cycle()
+
+    assert controller.policy.excluded == [LEMON]
+    assert is_tainted(replay.node(LEMON))
+
+
+@pytest.mark.parametrize("step_s", [-86_400.0, 86_400.0])
+def test_a_step_of_the_clock_excludes_and_readmits_nobody(
+    replay: Replay, api: AnyCluster, monkeypatch: pytest.MonkeyPatch, step_s: float
+) -> None:
+    """A day back or ahead while it runs; its own clock goes on."""
+    fail(replay, 5)
+    controller = controller_of(api)
+    before_s, wall = controller.now_s(), time.time
+
+    monkeypatch.setattr(time, "time", lambda: wall() + step_s)
+    see(controller, api)
+
+    assert controller.policy.excluded == [LEMON]
+    assert 0 <= controller.now_s() - before_s < 60
+    assert controller.counts == {"exclude": 1}
 
 
 @pytest.mark.parametrize("limit", [{"threshold": 1.5}, {"share": -0.1}])

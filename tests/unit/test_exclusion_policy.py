@@ -8,15 +8,25 @@ import pytest
 
 from pytest_knav.errors import BadInput
 from pytest_knav.exclusion import node_state
-from pytest_knav.exclusion.estimators import View
+from pytest_knav.exclusion.estimators import (
+    ESTIMATORS,
+    Sample,
+    View,
+    make_estimator,
+)
 from pytest_knav.exclusion.policy import Decision, Limits, NodeState, Policy
 from pytest_knav.exclusion.samples import Pods
 
 
-def view(sure: float, failures: float = 5.0) -> View:
+def view(sure: float, failures: float = 5.0, good: float = 0.0) -> View:
     """Return what is known of a node."""
     return View(
-        failure=sure, low=0.0, high=1.0, sure=sure, samples=failures, failures=failures
+        failure=sure,
+        low=0.0,
+        high=1.0,
+        sure=sure,
+        samples=failures + good,
+        failures=failures,
     )
 
 
@@ -104,16 +114,116 @@ def test_probation_doubles_with_each_relapse() -> None:
 
 
 def test_a_node_that_proves_itself_begins_anew() -> None:
-    """After probation and good pods, the next exclusion is no relapse."""
+    """After enough good pods the next exclusion is no relapse, as long as the first."""
+    made = policy(probation_s=10.0)
+    verbs(made, 0.0, n0=1.0)
+    verbs(made, 10.0)
+    verbs(made, 11.0, n0=1.0)
+    verbs(made, 31.0)
+
+    (trusted,) = made.decide({"n0": lambda: view(0.1, failures=1, good=10)}, 32.0)
+    excluded = verbs(made, 40.0, n0=1.0)
+
+    assert (trusted.verb, excluded) == ("trust", [("exclude", "n0")])
+    assert made.nodes["n0"].relapses == 0
+    assert verbs(made, 50.0) == [("readmit", "n0")]
+
+
+def test_who_is_taken_back_is_not_judged_by_what_was_before() -> None:
+    """Though a pod that ran there all the while ends at the same moment."""
+    made = policy(probation_s=10.0)
+    verbs(made, 0.0, n0=1.0)
+
+    assert verbs(made, 10.0, n0=1.0) == [("readmit", "n0")]
+
+
+@pytest.mark.parametrize(("sure", "good"), [(0.1, 9.0), (0.6, 50.0)])
+def test_a_probation_goes_on_until_there_is_proof(sure: float, good: float) -> None:
+    """Too few good pods are none, and neither are many of a node that may be bad."""
     made = policy(probation_s=10.0)
     verbs(made, 0.0, n0=1.0)
     verbs(made, 10.0)
 
-    verbs(made, 11.0, n0=0.1)
-    verbs(made, 12.0, n0=1.0)
+    found = made.decide({"n0": lambda: view(sure, good=good)}, 11.0)
 
-    assert made.nodes["n0"].relapses == 0
-    assert verbs(made, 22.0) == [("readmit", "n0")]
+    assert found == []
+    assert made.nodes["n0"].probation
+
+
+@pytest.mark.parametrize("name", sorted(ESTIMATORS))
+def test_the_first_pods_of_a_lemon_on_probation_do_not_end_it(name: str) -> None:
+    """With a real estimator that knows nothing yet, whatever the first pod did."""
+    for success in (True, False):
+        estimator = make_estimator(name)
+        made = Policy(Limits(probation_s=10.0), estimator.threshold)
+        made.nodes["n0"] = NodeState(probation=True)
+        estimator.add(Sample(node="n0", queue="q", success=success, at_s=1.0))
+        estimator.update(1.0)
+
+        found = made.decide({"n0": lambda e=estimator: e.view("n0", 1.0)}, 1.0)
+
+        assert found == []
+        assert made.nodes["n0"].probation
+
+
+def test_a_whole_life_of_a_lemon() -> None:
+    """Out for 10, 20, 40 s with the real estimator, repaired, trusted, forgotten."""
+    life = Life(probation_s=10.0)
+
+    spans = [life.until_readmitted() for _ in range(3)]
+    life.bad = False
+    verb = life.until("trust")
+
+    assert spans == pytest.approx([10.0, 20.0, 40.0], abs=0.3)
+    assert verb == "trust"
+    assert life.policy.nodes["n0"].as_data() == NodeState(machine="m").as_data()
+    life.bad = True
+    assert life.until_readmitted() == pytest.approx(10.0, abs=0.3)
+
+
+class Life:
+    """One node that fails all of its pods while it is bad, beside twenty good ones."""
+
+    def __init__(self, probation_s: float) -> None:
+        self.estimator = make_estimator("bayes")
+        self.policy = Policy(
+            Limits(probation_s=probation_s, share=1.0), self.estimator.threshold
+        )
+        for name in ("n0", *(f"good-{number}" for number in range(20))):
+            self.policy.seen(name, "m", "")
+        self.bad = True
+        self.now_s = 0.0
+
+    def step(self) -> list[str]:
+        """Let a pod finish wherever one can, and return what is decided of n0."""
+        self.now_s += 0.2
+        found = []
+        for name in set(self.policy.nodes) - set(self.policy.excluded):
+            good = not (self.bad and name == "n0")
+            self.estimator.add(
+                Sample(node=name, queue="q", success=good, at_s=self.now_s)
+            )
+        self.estimator.update(self.now_s)
+        views = {n: (lambda n=n: self.estimator.view(n, self.now_s)) for n in ("n0",)}
+        for decision in self.policy.decide(views, self.now_s):
+            found.append(decision.verb)
+            if decision.verb == "readmit":
+                self.estimator.forget("n0")
+        return found
+
+    def until(self, verb: str) -> str:
+        """Go on until something is decided, and return the last decision."""
+        for _ in range(1_000):
+            if verb in self.step():
+                return verb
+        return "never"
+
+    def until_readmitted(self) -> float:
+        """Return how long the next exclusion lasts."""
+        self.until("exclude")
+        begun_s = self.now_s
+        self.until("readmit")
+        return self.now_s - begun_s
 
 
 def test_another_machine_of_the_name_is_taken_back_at_once() -> None:
@@ -183,17 +293,58 @@ def test_a_pod_that_was_ended_from_outside_is_nobodys_failure(
     assert Pods().samples(pod(status=status), 5.0) == []
 
 
-def test_each_restart_of_a_container_is_a_failure() -> None:
-    """Two more since it was last seen are two."""
+def restarted(count: int, code: int = 1, **ended: Any) -> dict[str, Any]:
+    """Return a pod whose container was restarted so often; how it last ended."""
+    at = f"1970-01-01T00:00:{count:02d}Z"
+    last = {"terminated": {"exitCode": code, "finishedAt": at, **ended}}
+    status = {"containerStatuses": [{"restartCount": count, "lastState": last}]}
+    return pod(phase="Running", status=status)
+
+
+def test_each_restart_of_a_container_that_failed_is_a_failure() -> None:
+    """Once each, when it ended; two more since it was last seen are two."""
     pods = Pods()
-    statuses = [{"restartCount": count} for count in (1, 3)]
+    seen = [restarted(0), restarted(1), restarted(1), restarted(3)]
+
+    found = [[(s.success, s.at_s) for s in pods.samples(p, 5.0)] for p in seen]
+
+    assert found == [[], [(False, 1.0)], [], [(False, 3.0), (False, 3.0)]]
+
+
+@pytest.mark.parametrize(
+    "item",
+    [restarted(1, code=0), restarted(1, code=137, reason="ContainerStatusUnknown")],
+)
+def test_a_restart_without_a_failure_is_none(item: dict[str, Any]) -> None:
+    """It ended well, or nobody knows how it ended."""
+    pods = Pods()
+    pods.samples(restarted(0), 5.0)
+
+    assert pods.samples(item, 5.0) == []
+
+
+def test_restarts_of_long_ago_count_once_at_first_sight() -> None:
+    """Only the last of them has a time."""
+    assert len(Pods().samples(restarted(50), 90.0)) == 1
+
+
+def test_restarts_are_counted_by_container_and_never_back() -> None:
+    """Those that prepare a pod count as well; an older sight of a pod adds none."""
+    pods = Pods()
+    last = {"terminated": {"exitCode": 1, "finishedAt": "1970-01-01T00:00:09Z"}}
+    first = {"restartCount": 2, "lastState": last}
+    both = {
+        "initContainerStatuses": [first],
+        "containerStatuses": [{"restartCount": 7}],
+    }
+    before = {"initContainerStatuses": [{}], "containerStatuses": [{"restartCount": 7}]}
 
     counts = [
-        len(pods.samples(pod(phase="Running", status={"containerStatuses": [s]}), 5.0))
-        for s in statuses
+        len(pods.samples(pod(phase="Pending", status=status), 5.0))
+        for status in (before, both, before, both)
     ]
 
-    assert counts == [1, 2]
+    assert counts == [0, 2, 0, 0]
 
 
 def test_whose_a_pod_is() -> None:
