@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_knav.history.record import FAULT, SAMPLE, encode
+from pytest_knav.reports import timeline
+from pytest_knav.reports.record import DEFAULT_SEVERITY
 
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 LOG_BYTES_MAX = 512_000
 FILE_BYTES_MAX = 16 * 2**20
 SAMPLES_MAX = 10_000
+GATE_FILE = "knav-gate.json"
 
 
 class AllureReport:
@@ -68,7 +71,9 @@ class _Writing(AllureReport):
 
         dynamic: Any = allure.dynamic
         for kind, label in labels_of(record):
-            dynamic.label(kind, label)
+            # What a mark says, Allure says already.
+            if kind != "severity" or label == DEFAULT_SEVERITY:
+                dynamic.label(kind, label)
         # Excluded from the history id: the same test with another seed is the same.
         for name, value in (
             ("seed", record.seed),
@@ -151,8 +156,16 @@ def active(config: pytest.Config) -> AllureReport:
     return _Writing() if writing else AllureReport()
 
 
-def report_crash(nodeid: str, message: str) -> None:
-    """Write a *broken* result for a test whose process died; called once for each."""
+def report_crash(nodeid: str, message: str, record: TestRecord | None = None) -> None:
+    """
+    Write a *broken* result for a test whose process died; called once for each.
+
+    Args:
+        nodeid: The test.
+        message: What is said of it.
+        record: What it has left, if it had a cluster.
+
+    """
     from allure_commons import plugin_manager  # noqa: PLC0415 - only where active
     from allure_commons.model2 import (  # noqa: PLC0415 - as above
         Label,
@@ -162,6 +175,12 @@ def report_crash(nodeid: str, message: str) -> None:
 
     full_name = full_name_of(nodeid)
     package = full_name.partition("#")[0]
+    labels = [
+        ("framework", "pytest"),
+        ("package", package),
+        ("suite", package.rpartition(".")[2]),
+        *([("knav.verdict", "broken")] if record is None else labels_of(record)),
+    ]
     # As allure-pytest has it, so that the result continues the history of the test.
     case_id = hashlib.md5(full_name.encode(), usedforsecurity=False).hexdigest()
     now_ms = round(time.time() * 1000)
@@ -172,15 +191,37 @@ def report_crash(nodeid: str, message: str) -> None:
         testCaseId=case_id,
         status="broken",
         statusDetails=StatusDetails(message=message),
-        labels=[
-            Label(name="framework", value="pytest"),
-            Label(name="package", value=package),
-            Label(name="suite", value=package.rpartition(".")[2]),
-        ],
+        labels=[Label(name=name, value=value) for name, value in labels],
+        attachments=[] if record is None else _left(record),
         start=now_ms,
         stop=now_ms,
     )
     plugin_manager.hook.report_result(result=result)
+
+
+def _left(record: TestRecord) -> list[object]:
+    """Attach what a test whose process died has left, and return the attachments."""
+    from allure_commons import plugin_manager  # noqa: PLC0415 - only where active
+    from allure_commons.model2 import Attachment  # noqa: PLC0415 - as above
+
+    home = Path(record.artifacts)
+    found = [
+        ("timeline", home / timeline.TEXT, "text/plain"),
+        (timeline.PAGE, home / timeline.PAGE, "text/html"),
+        *((p.name, p, "application/gzip") for p in (home / "history").glob("*.gz")),
+    ]
+    source = f"{uuid.uuid4()}-attachment.txt"
+    told = record.where_to_look()
+    plugin_manager.hook.report_attached_data(body=told, file_name=source)
+    made: list[object] = [
+        Attachment(name="where to look", source=source, type="text/plain")
+    ]
+    for name, path, kind in found:
+        if path.is_file() and path.stat().st_size <= FILE_BYTES_MAX:
+            source = f"{uuid.uuid4()}-attachment{path.suffix}"
+            plugin_manager.hook.report_attached_file(source=path, file_name=source)
+            made.append(Attachment(name=name, source=source, type=kind))
+    return made
 
 
 def full_name_of(nodeid: str) -> str:
@@ -207,6 +248,24 @@ def write_environment(
     directory.mkdir(parents=True, exist_ok=True)
     lines = [f"{key.replace(' ', '.')}={value}" for key, value in facts.items()]
     (directory / "environment.properties").write_text("\n".join([*lines, ""]))
+
+
+def write_gate(directory: Path, answer: str, summary: Path) -> None:
+    """
+    Write what a gate said beside the results: for the report's quality gate, which
+    `allurerc.mjs` reads, and its summary as an attachment of the whole run.
+    """
+    import allure  # noqa: PLC0415 - only where it is active
+
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / GATE_FILE).write_text(answer, encoding="utf-8")
+    attach: Any = allure.global_attach
+    attach.file(
+        str(summary),
+        name=summary.name,
+        attachment_type="text/markdown",
+        extension=summary.suffix.removeprefix("."),
+    )
 
 
 def _joined(values: Iterable[object]) -> str:

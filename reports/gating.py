@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from pytest_knav.gate import Other, Run, judge, load_gate, read_baseline
-from pytest_knav.gate.summary import SUMMARY_FILE, markdown
-from pytest_knav.reports import run_directory
+from pytest_knav.gate.summary import ANSWER_FILE, SUMMARY_FILE, markdown
+from pytest_knav.reports import allure_report, run_directory
 
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from pathlib import Path
 
     from _pytest.terminal import TerminalReporter
 
@@ -74,6 +75,11 @@ class Gating:
         answer = judge(self._gate, run, self._baseline)
         run_directory.make(self._session.run_directory)
         self._summary.write_text(markdown(answer, run), encoding="utf-8")
+        told = json.dumps(answer.as_data(), indent=2)
+        (self._session.run_directory / ANSWER_FILE).write_text(told, encoding="utf-8")
+        allure = config.getoption("allure_report_dir", None)
+        if allure:
+            allure_report.write_gate(Path(allure), told, self._summary)
         from _pytest.junitxml import xml_key  # noqa: PLC0415 - only where it is used
 
         junit = config.stash.get(xml_key, None)

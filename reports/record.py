@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_knav.errors import BadInput
+from pytest_knav.reports.baselines import is_baseline
 from pytest_knav.reports.repeats import case_of
 
 
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
 
 #: In a run's directory, once it has ended.
 RECORDS_FILE: Final = "records.jsonl"
+#: In the directory of one test of it.
+RECORD_FILE: Final = "record.json"
 #: Of a test that names none: what nobody has called harmless is not.
 DEFAULT_SEVERITY: Final = "critical"
+REASON_MAX: Final = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,11 @@ class TestRecord:
         system: The scheduler or operator under test; `stock` is kube-scheduler.
         severity: How bad its failure is, in Allure's words.
         workloads: Which kinds it submitted, such as `Gang`.
+        reason: Why it did not pass, in one line.
+        baseline: Whether it ran without its faults (`--knav-baseline`).
+        said: What a baseline left out, and from where on it was not judged.
+        effect: What became of the work since the first fault, where that was asked
+            for; see `checks.effect.Effect`.
 
     """
 
@@ -101,6 +110,10 @@ class TestRecord:
     system: str = "stock"
     severity: str = DEFAULT_SEVERITY
     workloads: tuple[str, ...] = ()
+    reason: str = ""
+    baseline: bool = False
+    said: str = ""
+    effect: Mapping[str, float | None] = field(default_factory=dict)
 
     def with_fault(self, name: str) -> TestRecord:
         """Return it with one more fault."""
@@ -126,10 +139,19 @@ class TestRecord:
         """Return it with the kinds of workloads that it submitted."""
         return replace(self, workloads=tuple(dict.fromkeys(kinds)))
 
+    def with_reason(self, error: BaseException | None) -> TestRecord:
+        """Return it with why it did not pass: the first line of what was raised."""
+        first = next(iter(str(error or "").splitlines()), "")
+        return replace(self, reason=first[:REASON_MAX])
+
     def with_timeline(self, page: Path, failed_at: float | None) -> TestRecord:
         """Return it with the page that shows what happened, and when it went wrong."""
         moment = "" if failed_at is None else f"#t={failed_at:.3f}"
         return replace(self, timeline=f"{page}{moment}")
+
+    def with_effect(self, effect: Mapping[str, float | None], said: str) -> TestRecord:
+        """Return it with what became of the work, and what a baseline says of it."""
+        return replace(self, effect=dict(effect), said=said)
 
     def facts(self) -> tuple[tuple[str, str], ...]:
         """Return what a page about it says above everything else."""
@@ -152,6 +174,11 @@ class TestRecord:
             "knav.workloads": ", ".join(self.workloads),
             "knav.recovery_s": "" if slowest is None else f"{slowest:.3f}",
             "knav.checks": ", ".join(f"{k}={v}" for k, v in self.checks.items()),
+            "knav.baseline": self.said,
+            "knav.effect": ", ".join(
+                f"{k}={'never' if v is None else format(v, 'g')}"
+                for k, v in self.effect.items()
+            ),
             "knav.again": self.replay,
         }
         return tuple((name, value) for name, value in found.items() if value)
@@ -193,7 +220,29 @@ def replay_command(item: pytest.Item, arguments: Sequence[str]) -> str:
     path = Path(os.path.relpath(item.path, home)).as_posix()
     # One turn of `--knav-repeat` is run again by itself.
     test = case_of("::".join([path, *item.nodeid.split("::")[1:]]))
-    return " ".join(["pytest", shlex.quote(test), *arguments])
+    more = ["--knav-baseline"] if is_baseline(item) else []
+    return " ".join(["pytest", shlex.quote(test), *arguments, *more])
+
+
+def write_record(directory: Path, record: TestRecord) -> None:
+    """Write a test's record into its own directory, first when the test begins."""
+    (directory / RECORD_FILE).write_text(json.dumps(record.as_data()))
+
+
+def find_record(run: Path, test: str) -> TestRecord | None:
+    """Return what a test of a run has left in its own directory, if it has."""
+    found = (left_in(path.parent) for path in run.glob(f"*/{RECORD_FILE}"))
+    return next((record for record in found if record and record.test == test), None)
+
+
+def left_in(directory: Path) -> TestRecord | None:
+    """Return what `write_record` wrote into a test's directory, if it could."""
+    try:
+        text = (directory / RECORD_FILE).read_text()
+        return TestRecord.from_data(json.loads(text))
+    except (OSError, ValueError, KeyError, TypeError):
+        # Removed meanwhile, its process died while it wrote, or another version.
+        return None
 
 
 def write_records(directory: Path, records: Iterable[TestRecord]) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest.junitxml import xml_key
 
 from pytest_knav.homes import state_home
+from pytest_knav.reports.tally import RECORD
 from pytest_knav.session import KEY
 
 
@@ -29,12 +32,27 @@ def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 - as above
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_handlecrashitem(crashitem: str, report: Any) -> None:  # noqa: ANN401
-    """Give Allure a result of a test whose worker died: nobody else does."""
-    config = report.node.config
+    """
+    Tell of a test whose worker died what the worker cannot: in the table, the gate,
+    JUnit's file and Allure.
+    """
+    from pytest_knav.reports import crashed  # noqa: PLC0415 - heavy
+
+    config: pytest.Config = report.node.config
+    record = crashed.record_of(config.stash[KEY].run_directory, crashitem)
+    if record is not None:
+        setattr(report, RECORD, json.dumps(record.as_data()))
+        report.sections.append(("knav", record.where_to_look()))
+    junit = config.stash.get(xml_key, None)
+    if record is not None and junit is not None:
+        # Such a report is of no phase, and JUnit takes the properties of the last.
+        reporter = junit.node_reporter(report)
+        for name, value in (("knav.verdict", "broken"), *record.properties()):
+            reporter.add_property(name, value)
     if config.getoption("allure_report_dir", None):
         from pytest_knav.reports import allure_report  # noqa: PLC0415 - if used
 
-        allure_report.report_crash(crashitem, str(report.longrepr))
+        allure_report.report_crash(crashitem, str(report.longrepr), record)
 
 
 def sweep(config: pytest.Config) -> None:

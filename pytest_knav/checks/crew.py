@@ -9,13 +9,15 @@ from pytest_knav.history.record import STEP
 
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from pytest_knav.checks.facts import PodFact
     from pytest_knav.history import History
     from pytest_knav.history.record import Record
 
 SUBMIT: Final = "SUBMIT"
+_NONE: Final[Mapping[str, PodFact]] = {}
+_OVER: Final = frozenset({"Complete", "Failed", "FailureTarget", "SuccessCriteriaMet"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,6 @@ class Crew:
     Attributes:
         members: Its pods by uid, ended ones included, until they are deleted.
         done: Indexes that have succeeded.
-        owner: Its Job or Deployment, once seen; None again when it was deleted.
         owned: Whether the owner was ever seen.
         owner_uid: The newest owner's uid.
 
@@ -93,15 +94,37 @@ class Crew:
         self.promise = promise
         self.members: dict[str, PodFact] = {}
         self.done: set[object] = set()
-        self.owner: Mapping[str, Any] | None = None
         self.owned = False
         self.owner_uid = ""
         self._up: dict[object, int] = {}
         self._bound: dict[object, int] = {}
         self._by_key: dict[object, dict[str, PodFact]] = {}
+        self._owner: Mapping[str, Any] | None = None
+        self._owner_ended = False
+        self._at_once: int | None = None
+        self._completions: int | None = None
 
     def __repr__(self) -> str:
         return f"Crew({self.promise.label})"
+
+    @property
+    def owner(self) -> Mapping[str, Any] | None:
+        """Return its Job or Deployment, once seen; None again when it was deleted."""
+        return self._owner
+
+    @owner.setter
+    def owner(self, owner: Mapping[str, Any] | None) -> None:
+        # Read here, once for each change of it: rules ask with each change of a pod.
+        self._owner = owner
+        self._at_once = self._completions = None
+        self._owner_ended = owner is not None and _has_ended(owner)
+        spec = (owner or {}).get("spec") or {}
+        if self.promise.owner_kind == "Deployment" and "replicas" in spec:
+            self._at_once = int(spec["replicas"])
+        elif self.promise.owner_kind == "Job" and "parallelism" in spec:
+            suspended, completions = spec.get("suspend"), spec.get("completions")
+            self._at_once = 0 if suspended else int(spec["parallelism"])
+            self._completions = None if completions is None else int(completions)
 
     def change(self, before: PodFact | None, after: PodFact | None) -> None:
         """Take a change of one of its pods into account."""
@@ -116,18 +139,20 @@ class Crew:
         stays = after is not None and after.stays
         if stayed != stays:
             _count(self._bound, key, up=stays)
-        same = self._by_key.setdefault(key, {})
+        uid, same = fact.spec.uid, self._by_key.get(key)
+        if same is None:
+            same = self._by_key[key] = {}
         if after is None:
-            self.members.pop(fact.spec.uid, None)
-            same.pop(fact.spec.uid, None)
+            self.members.pop(uid, None)
+            same.pop(uid, None)
         else:
-            self.members[fact.spec.uid] = same[fact.spec.uid] = after
+            self.members[uid] = same[uid] = after
             if after.phase == "Succeeded":
                 self.done.add(key)
 
-    def of_key(self, key: object) -> list[PodFact]:
+    def of_key(self, key: object) -> Collection[PodFact]:
         """Return the pods that stand for one index."""
-        return list(self._by_key.get(key, {}).values())
+        return self._by_key.get(key, _NONE).values()
 
     @property
     def bound(self) -> int:
@@ -144,18 +169,12 @@ class Crew:
     @property
     def expected(self) -> int:
         """Return how many pods run at once when it is up, by its owner as it is now."""
-        spec = (self.owner or {}).get("spec") or {}
-        if self.promise.owner_kind == "Deployment" and "replicas" in spec:
-            return int(spec["replicas"])
-        if self.promise.owner_kind == "Job" and "parallelism" in spec:
-            if spec.get("suspend"):
-                return 0
-            at_once = int(spec["parallelism"])
-            completions = spec.get("completions")
-            if completions is None:
-                return at_once
-            return max(0, min(at_once, int(completions) - len(self.done)))
-        return self.promise.expected
+        at_once, completions = self._at_once, self._completions
+        if at_once is None:
+            return self.promise.expected
+        if completions is None:
+            return at_once
+        return max(0, min(at_once, completions - len(self.done)))
 
     @property
     def whole(self) -> bool:
@@ -165,15 +184,9 @@ class Crew:
     @property
     def ended(self) -> bool:
         """Return whether it has finished, was given up, or was deleted."""
-        if self.owner is None:
+        if self._owner is None:
             return self.owned or (bool(self.members) and not self._alive)
-        if self.owner["metadata"].get("deletionTimestamp"):
-            return True
-        return any(
-            c["type"] in {"Complete", "Failed", "FailureTarget", "SuccessCriteriaMet"}
-            and c["status"] == "True"
-            for c in (self.owner.get("status") or {}).get("conditions") or ()
-        )
+        return self._owner_ended
 
     @property
     def live(self) -> list[PodFact]:
@@ -189,6 +202,16 @@ def promises_of(history: History) -> list[Promise]:
     """Return what was promised of each workload that was submitted, in order."""
     found = (Promise.of_step(record) for record in history.records(STEP))
     return [promise for promise in found if promise is not None]
+
+
+def _has_ended(owner: Mapping[str, Any]) -> bool:
+    """Return whether a Job has ended, or either kind of owner is being deleted."""
+    if owner["metadata"].get("deletionTimestamp"):
+        return True
+    return any(
+        c["type"] in _OVER and c["status"] == "True"
+        for c in (owner.get("status") or {}).get("conditions") or ()
+    )
 
 
 def _count(counter: dict[object, int], key: object, *, up: bool) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pytest_knav.errors import BadInput
-from pytest_knav.topology.importers.quantities import amount
+from pytest_knav.checks.requests import amounts, requests_of
 
 
 if TYPE_CHECKING:
@@ -17,7 +15,12 @@ if TYPE_CHECKING:
 
 INDEX_LABEL: Final = "batch.kubernetes.io/job-completion-index"
 HARD_EFFECTS: Final = frozenset({"NoSchedule", "NoExecute"})
-PODS: Final = "pods"
+_TIES: Final = frozenset({"affinity", "topologySpreadConstraints", "resourceClaims"})
+# What a kubelet makes of the API or on the node itself ties a pod to no place; the
+# first is in every pod, put there by the admission plugin ServiceAccount.
+_FREE_VOLUMES: Final = frozenset(
+    {"projected", "configMap", "secret", "downwardAPI", "emptyDir"}
+)
 _ENDED: Final = frozenset({"Succeeded", "Failed"})
 
 
@@ -73,19 +76,17 @@ class PodSpec:
 
     def tolerates(self, taint: Taint) -> bool:
         """Return whether it may be bound to what has a taint."""
-        return any(_matches(one, taint) for one in self.tolerations)
+        return any(matches(one, taint) for one in self.tolerations)
 
     def stays_s(self, taint: Taint) -> float | None:
         """Return how long it tolerates a NoExecute taint; None: for ever."""
-        limits = [
-            one.get("tolerationSeconds")
-            for one in self.tolerations
-            if _matches(one, taint)
-        ]
-        if not limits:
-            return 0.0
-        finite = [float(limit) for limit in limits if limit is not None]
-        return min(finite) if len(finite) == len(limits) else None
+        # The first that matches counts (GetMatchingTolerations in
+        # k8s.io/kubernetes/pkg/apis/core/v1/helper), less than nothing is nothing.
+        for one in self.tolerations:
+            if matches(one, taint):
+                limit = one.get("tolerationSeconds")
+                return None if limit is None else max(0.0, float(limit))
+        return 0.0
 
 
 class PodFact(NamedTuple):
@@ -135,7 +136,6 @@ def pod_spec(pod: Mapping[str, Any], *, placed: bool) -> PodSpec:
     labels = metadata.get("labels") or {}
     index = labels.get(INDEX_LABEL)
     group = (spec.get("schedulingGroup") or {}).get("podGroupName") or ""
-    rest = ("affinity", "topologySpreadConstraints", "volumes", "resourceClaims")
     return PodSpec(
         uid=metadata["uid"],
         name=metadata["name"],
@@ -149,8 +149,18 @@ def pod_spec(pod: Mapping[str, Any], *, placed: bool) -> PodSpec:
         tolerations=tuple(spec.get("tolerations") or ()),
         selector=spec.get("nodeSelector") or {},
         scheduler=spec.get("schedulerName") or "default-scheduler",
-        plain=not any(spec.get(one) for one in rest),
+        plain=_is_plain(spec),
         placed=placed,
+    )
+
+
+def _is_plain(spec: Mapping[str, Any]) -> bool:
+    """Return whether amounts, taints and node selector alone say where a pod fits."""
+    if not spec.keys().isdisjoint(_TIES) and any(map(spec.get, _TIES)):
+        return False
+    return all(
+        not volume.keys().isdisjoint(_FREE_VOLUMES)
+        for volume in spec.get("volumes") or ()
     )
 
 
@@ -210,62 +220,14 @@ def taints_of(holder: Mapping[str, Any]) -> tuple[Taint, ...]:
     )
 
 
-def amounts(quantities: Mapping[str, Any]) -> dict[str, int]:
-    """Return quantities in thousandths; what is none is left out."""
-    found = {name: _thousandths(str(text)) for name, text in quantities.items()}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def requests_of(pod: Mapping[str, Any]) -> dict[str, int]:
-    """
-    Return what a scheduler counts a pod as.
-
-    The sum of its containers, or its largest init container if that is more; sidecars
-    count with both (KEP-753); the overhead of its runtime class on top. Amounts for
-    the whole pod win (KEP-2837). component-helpers/resource/helpers.go.
-    """
-    spec = pod.get("spec") or {}
-    total: dict[str, int] = {}
-    for container in spec.get("containers") or ():
-        _add(total, _requested(container))
-    most: dict[str, int] = {}
-    sidecars: dict[str, int] = {}
-    for container in spec.get("initContainers") or ():
-        own = dict(_requested(container))
-        if container.get("restartPolicy") == "Always":
-            _add(total, own)
-            _add(sidecars, own)
-            own = dict(sidecars)
-        else:
-            _add(own, sidecars)
-        for name, value in own.items():
-            most[name] = max(most.get(name, 0), value)
-    for name, value in most.items():
-        total[name] = max(total.get(name, 0), value)
-    total.update(_requested(spec))
-    _add(total, amounts(spec.get("overhead") or {}))
-    total[PODS] = 1000
-    return {name: value for name, value in total.items() if value}
-
-
-def _requested(holder: Mapping[str, Any]) -> dict[str, int]:
-    resources = holder.get("resources") or {}
-    # What has a limit alone is asked for in that amount: the API server's defaults.
-    merged = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
-    return amounts(merged)
-
-
 def _controller(metadata: Mapping[str, Any]) -> str:
-    owners = metadata.get("ownerReferences") or ()
-    return next((str(o["uid"]) for o in owners if o.get("controller")), "")
+    for owner in metadata.get("ownerReferences") or ():
+        if owner.get("controller"):
+            return str(owner["uid"])
+    return ""
 
 
-def _add(total: dict[str, int], more: Mapping[str, int]) -> None:
-    for name, value in more.items():
-        total[name] = total.get(name, 0) + value
-
-
-def _matches(toleration: Mapping[str, Any], taint: Taint) -> bool:
+def matches(toleration: Mapping[str, Any], taint: Taint) -> bool:
     """Return whether a toleration is for a taint (core/v1/toleration.go)."""
     if toleration.get("effect") not in {None, "", taint.effect}:
         return False
@@ -276,11 +238,3 @@ def _matches(toleration: Mapping[str, Any], taint: Taint) -> bool:
     return operator == "Exists" or (
         bool(key) and operator == "Equal" and taint.value == toleration.get("value", "")
     )
-
-
-@functools.lru_cache(maxsize=4096)
-def _thousandths(text: str) -> int | None:
-    try:
-        return int(amount(text, "") * 1000)
-    except BadInput:
-        return None

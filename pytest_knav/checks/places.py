@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ALWAYS: Final = float("-inf")
 Device = tuple[str, str, str]
+# Kinds of targets; with none said, a fault that hits nothing is taken for one of these.
+_CONTROL_PLANE: Final = frozenset({"component", "connection", "object", ""})
 
 
 @dataclass(slots=True)
@@ -118,14 +120,32 @@ class NodeState:
 
 @dataclass(slots=True, kw_only=True)
 class Break:
-    """A fault as it was injected: where it is, and until when."""
+    """
+    A fault as it was injected: where it is, and until when.
+
+    Attributes:
+        kind: Of what its targets are, such as `node`; empty in histories that do not
+            say it.
+
+    """
 
     id: str
     name: str
     nodes: frozenset[str]
     pods: frozenset[str]
     started_s: float
+    kind: str = ""
     cleared_s: float | None = None
+
+    @property
+    def of_control_plane(self) -> bool:
+        """
+        Return whether it slows or stops the control plane itself.
+
+        Not so for a cordon, a taint or a throttled GPU: they hit nothing that runs,
+        but whoever binds to them meanwhile has no excuse.
+        """
+        return not self.nodes and not self.pods and self.kind in _CONTROL_PLANE
 
 
 class Devices:
@@ -165,9 +185,10 @@ class Lags:
     def __init__(self) -> None:
         self._seen: list[tuple[float, float]] = []
 
-    def add(self, at: float, lag_s: float) -> None:
-        """Note that it was late."""
-        self._seen.append((at, lag_s))
+    def hear(self, heartbeat: Record) -> None:
+        """Note how late it was, as a heartbeat tells it."""
+        lag_s = float((heartbeat.data or {}).get("lag_s", 0))
+        self._seen.append((heartbeat.monotonic, lag_s))
 
     def within(self, since_s: float, until_s: float) -> float:
         """Return how late it was at worst within a span; what came late is later."""

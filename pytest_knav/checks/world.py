@@ -17,9 +17,9 @@ from pytest_knav.checks.facts import (
     node_fact,
     pod_fact,
     pod_spec,
-    requests_of,
 )
 from pytest_knav.checks.places import ALWAYS, Break, Devices, Lags, NodeState, folded
+from pytest_knav.checks.requests import requests_of
 from pytest_knav.history.record import FAULT, HEARTBEAT, STEP
 
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_knav.history import History, Record
 
 _STOPPED: Final = {"KILL", "PAUSE", "DIED"}
+_BOUND: Final = frozenset({"nodeName"})
 _STARTED: Final = {"RESTART", "RESUME", "RESTARTED BY ITSELF"}
 
 
@@ -44,7 +45,7 @@ class World:
         begun_s: When the history begins, on its clock.
         active: The workloads that have pods.
         well_s: Since when the control plane is as it should be; None while one of its
-            components is down or held, or a fault without nodes and pods is in force.
+            components is down or held, or a fault of it is in force.
         devices: The devices that have taints.
         lags: How late the recorder was.
 
@@ -62,6 +63,7 @@ class World:
         self.devices = Devices()
         self.lags = Lags()
         self._down: set[str] = set()
+        self._hearing: list[Callable[..., None]] = []
         self._binding: list[Callable[[PodFact, float], None]] = []
         self._by_label: dict[tuple[str, str, str], list[Crew]] = {}
         self._by_group: dict[tuple[str, str], Crew] = {}
@@ -92,18 +94,19 @@ class World:
             name: [getattr(rule, name) for rule in rules if rule.hears(name)]
             for name in ("pod", "node", "claim", "fault")
         }
+        self._hearing = heard["pod"]
         self._binding = [rule.bound for rule in rules if rule.hears("bound")]
         handlers: dict[str, Callable[[Record, Any], None]] = {
-            "Pod": lambda r, after: self._pod(r, after, heard["pod"]),
+            "Pod": self._pod,
             "Node": lambda r, after: self._node(r, after, heard["node"]),
             "Job": lambda r, after: self._owner(r, after, heard["pod"]),
             "Deployment": lambda r, after: self._owner(r, after, heard["pod"]),
             "PodGroup": self._podgroup,
             "ResourceClaim": lambda r, after: self._claim(r, after, heard["claim"]),
-            "ResourceSlice": self._slice,
+            "ResourceSlice": lambda r, s: self.devices.change(r.uid, s, self.now_s),
             FAULT: lambda r, _: self._fault(r, heard["fault"]),
             STEP: lambda r, _: self._step(r),
-            HEARTBEAT: lambda r, _: self._heartbeat(r),
+            HEARTBEAT: lambda r, _: self.lags.hear(r),
         }
         first = not history.truncated_before
         if not first:
@@ -128,9 +131,7 @@ class World:
             for record, after in folded(history, kind, self.now_s):
                 handlers[kind](record, after)
 
-    def _pod(
-        self, record: Record, after: Mapping[str, Any] | None, heard: list[Any]
-    ) -> None:
+    def _pod(self, record: Record, after: Mapping[str, Any] | None) -> None:
         before = self.pods.get(record.uid)
         if after is None:
             if before is None:
@@ -139,9 +140,8 @@ class World:
             new, spec = None, before.spec
         else:
             spec = before.spec if before else self._spec(after)
-            changed = (record.patch or {}).get("spec") or {}
-            if before and changed.keys() - {"nodeName"}:
-                self._resized(before, spec, after)
+            if before and "spec" in (record.patch or ()):
+                self._resized(record, before, after)
             new = pod_fact(spec, after)
             if new == before:
                 return
@@ -150,15 +150,18 @@ class World:
         crew = spec.crew
         if crew is not None:
             crew.change(before, new)
-            if crew.members:
+            if before is None:
                 self.active[crew] = None
-            else:
+            elif not crew.members:
                 self.active.pop(crew, None)
-        for hear in heard:
+        self._tell(before, new)
+
+    def _tell(self, before: PodFact | None, new: PodFact | None) -> None:
+        for hear in self._hearing:
             hear(before, new, self.now_s)
         if new and new.node and before is not None and before.node is None:
-            for hear in self._binding:
-                hear(new, self.now_s)
+            for bound in self._binding:
+                bound(new, self.now_s)
 
     def _spec(self, pod: Mapping[str, Any]) -> PodSpec:
         spec = pod_spec(pod, placed=bool((pod.get("spec") or {}).get("nodeName")))
@@ -174,9 +177,12 @@ class World:
         return self._by_group.get((spec.namespace, spec.group))
 
     def _resized(
-        self, before: PodFact, spec: PodSpec, after: Mapping[str, Any]
+        self, record: Record, before: PodFact, after: Mapping[str, Any]
     ) -> None:
-        amounts_now = requests_of(after)
+        changed = (record.patch or {})["spec"] or {}
+        if changed.keys() <= _BOUND:
+            return
+        spec, amounts_now = before.spec, requests_of(after)
         if amounts_now != spec.requests:
             self._use(before, None)
             spec.requests = amounts_now
@@ -258,9 +264,6 @@ class World:
         for hear in heard:
             hear(record, after, self.now_s)
 
-    def _slice(self, record: Record, after: Mapping[str, Any] | None) -> None:
-        self.devices.change(record.uid, after, self.now_s)
-
     def _fault(self, record: Record, heard: list[Any]) -> None:
         data = record.data or {}
         if record.verb == "INJECTING" or (
@@ -272,6 +275,7 @@ class World:
                 nodes=frozenset(data.get("nodes") or ()),
                 pods=frozenset(data.get("pods") or ()),
                 started_s=float(data.get("started_s", record.monotonic)),
+                kind=str(data.get("kind", "")),
             )
             self.breaks[record.name] = fault
         elif record.verb == "CLEARED" and record.name in self.breaks:
@@ -279,7 +283,7 @@ class World:
             fault.cleared_s = self.now_s
         else:
             return
-        if not fault.nodes and not fault.pods:
+        if fault.of_control_plane:
             self._note_well(fault.id, well=fault.cleared_s is not None)
         for hear in heard:
             hear(fault, self.now_s)
@@ -294,6 +298,3 @@ class World:
         else:
             self._down.add(what)
         self.well_s = None if self._down else self.now_s
-
-    def _heartbeat(self, record: Record) -> None:
-        self.lags.add(record.monotonic, float((record.data or {}).get("lag_s", 0)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -68,8 +67,7 @@ def gate(
     if summary is not None:
         summary.write_text(markdown(answer, run), encoding="utf-8")
     if as_json:
-        data = {"answer": answer.word, "why": str(answer), **asdict(answer)}
-        typer.echo(json.dumps(data, indent=2))
+        typer.echo(json.dumps(answer.as_data(), indent=2))
     else:
         typer.echo(str(answer))
         for finding in answer.findings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_knav.reports.timeline import Timeline
 
 
-def report(
+def report(  # noqa: PLR0913 - one for each format
     run: Annotated[
         Path,
         typer.Argument(
@@ -34,6 +34,14 @@ def report(
     ] = False,
     svg: Annotated[
         bool, typer.Option("--svg", help="timeline.svg, a still picture.")
+    ] = False,
+    png: Annotated[
+        bool,
+        typer.Option(
+            "--png",
+            help="timeline.png, the same for what shows no SVG; needs "
+            "pytest-knav[png].",
+        ),
     ] = False,
     perfetto: Annotated[
         bool,
@@ -57,7 +65,8 @@ def report(
 
     Prints the path of every file that was written.
     """
-    makers = _makers(html=html or not (svg or perfetto), svg=svg, perfetto=perfetto)
+    html = html or not (svg or png or perfetto)
+    makers = _makers(html=html, svg=svg, png=png, perfetto=perfetto)
     tests = _tests(run)
     if output is not None and len(tests) > 1:
         raise BadInput(
@@ -70,18 +79,24 @@ def report(
         target.mkdir(parents=True, exist_ok=True)
         for name, make in makers.items():
             path = target / name
-            path.write_text(make(timeline), encoding="utf-8")
+            made = make(timeline)
+            path.write_bytes(made if isinstance(made, bytes) else made.encode())
             typer.echo(path)
 
 
 def _makers(
-    *, html: bool, svg: bool, perfetto: bool
-) -> Mapping[str, Callable[[Timeline], str]]:
-    from pytest_knav.reports import timeline  # noqa: PLC0415 - only if used
+    *, html: bool, svg: bool, png: bool, perfetto: bool
+) -> Mapping[str, Callable[[Timeline], str | bytes]]:
+    from pytest_knav.reports import png as drawing  # noqa: PLC0415 - only if used
+    from pytest_knav.reports import timeline  # noqa: PLC0415 - likewise
 
-    every = (
+    if png:
+        # Before a long history is read.
+        drawing.check_png()
+    every: tuple[tuple[bool, str, Callable[[Timeline], str | bytes]], ...] = (
         (html, timeline.PAGE, timeline.html),
         (svg, "timeline.svg", timeline.still),
+        (png, "timeline.png", lambda found: drawing.png(timeline.still(found))),
         (perfetto, "timeline.perfetto.json", timeline.trace),
     )
     return {name: make for wanted, name, make in every if wanted}
@@ -121,14 +136,7 @@ def _timeline(directory: Path) -> Timeline:
 
 
 def _record(directory: Path) -> TestRecord | None:
-    """Return what the run says of a test, if the run came to its end."""
-    from pytest_knav.reports.record import (  # noqa: PLC0415 - only if used
-        RECORDS_FILE,
-        read_records,
-    )
+    """Return what is known of a test: more, if it came to its end."""
+    from pytest_knav.reports.record import left_in  # noqa: PLC0415 - only if used
 
-    run = directory.parent
-    if not (run / RECORDS_FILE).is_file():
-        return None
-    found = [r for r in read_records(run) if Path(r.artifacts).name == directory.name]
-    return found[0] if found else None
+    return left_in(directory)

@@ -31,7 +31,8 @@ def render(
         typer.Option(
             "--output",
             "-o",
-            help="Where to write it; - for standard output.  [default: <name>.svg]",
+            help="Where to write it; - for standard output; a name that ends in .png "
+            "makes it one (needs pytest-knav[png]).  [default: <name>.svg]",
             metavar="FILE",
         ),
     ] = None,
@@ -60,7 +61,7 @@ def render(
     ] = None,
 ) -> None:
     """
-    Draw racks, switches, nodes and GPUs as an SVG.
+    Draw racks, switches, nodes and GPUs as an SVG, or as a PNG.
 
     With a cluster or a test, colours and marks say who has which GPU and what is
     broken; of a test, as it was just before its first fault was taken back.
@@ -70,8 +71,14 @@ def render(
         typer.echo(text, nl=False)
         return
     path = output or Path(f"{Path(name).stem}.svg")
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(_png(text) if path.suffix == ".png" else text.encode())
     typer.echo(path)
+
+
+def _png(svg: str) -> bytes:
+    from pytest_knav.reports.png import png  # noqa: PLC0415 - only if used
+
+    return png(svg)
 
 
 def _svg(name: str, nodes: int | None, kubeconfig: str | None, run: Path | None) -> str:

@@ -26,6 +26,8 @@ _FAULT: Final = re.compile(r"(\w+)\((.*)\) on ", re.DOTALL)
 _PLACES: Final = frozenset({"leaf", "spine", "core", "rack", "rail", "zone", "domain"})
 #: What a test's recoveries come to, beside the standing invariants.
 RECOVERED: Final = "recovered"
+#: What its tests come to: also by thresholds and assertions that are no invariants.
+TEST: Final = "test"
 _WORST: Final = {"fail": 2, "inconclusive": 1, "pass": 0}
 
 
@@ -103,9 +105,11 @@ class Coverage:
 
     Attributes:
         rows: By fault and kind of workload, what each invariant came to at worst.
-        invariants: Those that judged anything, in the order of the table.
+        invariants: Those that judged anything, in the order of the table; before them
+            what the tests came to.
         faults: The names of all faults that there are but were not injected.
         unjudged: Faults that were injected only in tests that could not tell.
+        unseen: Standing invariants that no fault gave anything to judge.
 
     """
 
@@ -113,10 +117,13 @@ class Coverage:
     invariants: tuple[str, ...]
     faults: tuple[str, ...]
     unjudged: tuple[str, ...]
+    unseen: tuple[str, ...]
 
 
 def coverage(records: Sequence[TestRecord]) -> Coverage:
     """Return what records say was tested."""
+    from pytest_knav.checks.standing import usual  # noqa: PLC0415 - heavy
+
     known = families()
     rows: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     judged, injected = set(), set()
@@ -130,17 +137,22 @@ def coverage(records: Sequence[TestRecord]) -> Coverage:
             judged.add(name)
             for workload in record.workloads or ("none",):
                 _note(rows[name, workload], _cells(record, workload, text))
-    names = sorted({i for cells in rows.values() for i in cells})
+    names = sorted(
+        {i for cells in rows.values() for i in cells},
+        key=lambda name: (name != TEST, name),
+    )
     every = {name_of(kind, family) for kind, family in known.items()}
     return Coverage(
         rows=dict(sorted(rows.items())),
         invariants=tuple(names),
         faults=tuple(sorted(every - injected)),
         unjudged=tuple(sorted(injected - judged)),
+        unseen=tuple(sorted(usual().keys() - set(names))),
     )
 
 
 def _cells(record: TestRecord, workload: str, fault: str) -> Iterable[tuple[str, str]]:
+    yield TEST, "pass" if record.verdict == "pass" else "fail"
     yield from record.checks.items()
     for row in record.recoveries:
         if row.workload.partition(" ")[0] == workload and row.fault == fault:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_knav.durations import seconds
 from pytest_knav.errors import BadInput
@@ -14,7 +14,18 @@ from pytest_knav.topology.lines import Lines
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pydantic_core import ErrorDetails
+
     from pytest_knav.gate.schema import GateFile
+
+
+_EXAMPLE: Final = "must_cover: [node.crash]"
+# What a field is, where something of another kind stands in its place.
+_SHAPES: Final = {
+    "new_failures": "how many of which severity may be, such as {critical: 0}",
+    "must_cover": "a list of faults, such as [node.crash, gpu.xid]",
+    "recovery_p95": "what it is held to, such as {at_most: 60s}",
+}
 
 
 def load_gate(path: Path) -> Gate:
@@ -29,10 +40,13 @@ def load_gate(path: Path) -> Gate:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise BadInput(f"gate {path}: {error.strerror}") from error
+        raise BadInput(
+            f"gate {path}: {error.strerror}: give a file that says what a merge needs, "
+            f"such as `{_EXAMPLE}`"
+        ) from error
     except UnicodeDecodeError as error:
         raise BadInput(f"gate {path} is no text: {error}") from error
-    lines = Lines(path, text)
+    lines = Lines(path, text, example=_EXAMPLE)
     file = _parsed(lines)
     for at, name in enumerate(file.must_cover):
         try:
@@ -65,10 +79,23 @@ def _parsed(lines: Lines) -> GateFile:
         return GateFile.model_validate(lines.data)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        message = first["msg"]
-        if first["type"] == "extra_forbidden":
-            message = f"there is no such field: use {', '.join(GateFile.model_fields)}"
-        lines.fail(lines.place_of(first["loc"]), f"{message[:1].lower()}{message[1:]}")
+        lines.fail(lines.place_of(first["loc"]), _message(first))
+
+
+def _message(error: ErrorDetails) -> str:
+    from pytest_knav.gate.schema import (  # noqa: PLC0415 - pydantic
+        GateFile,
+        RecoveryFile,
+    )
+
+    field, *inner = error["loc"]
+    if error["type"] == "extra_forbidden":
+        model = RecoveryFile if inner else GateFile
+        return f"there is no such field: use {', '.join(model.model_fields)}"
+    if not inner and field in _SHAPES:
+        return f"{error['input']!r}: give {_SHAPES[str(field)]}"
+    message = f"{error['msg'][:1].lower()}{error['msg'][1:]}"
+    return f"{message}, and not {error['input']!r}"
 
 
 def _recovery(lines: Lines, file: GateFile) -> RecoveryRule | None:
@@ -87,7 +114,8 @@ def _recovery(lines: Lines, file: GateFile) -> RecoveryRule | None:
     if share is None:
         lines.fail(
             lines.place_of(("recovery_p95", "worse_by")),
-            f"{rule.worse_by!r}: give a share such as 10% or 0.1",
+            f"{rule.worse_by!r}: give a share such as 10% or 0.1; for more than twice "
+            "as slow write 150%",
         )
     return RecoveryRule(
         at_most_s=at_most_s, vs=rule.vs or "", worse_by=share, samples=rule.samples
@@ -101,5 +129,7 @@ def _share(value: str | float) -> float | None:
         number = float(text.removesuffix("%"))
     except ValueError:
         return None
-    share = number / 100 if text.endswith("%") else number
-    return share if 0 <= share <= 10 else None
+    # Whoever writes 10 means 10 %, and not ten times as much.
+    percent = text.endswith("%")
+    share = number / 100 if percent else number
+    return share if 0 <= share <= (10 if percent else 1) else None

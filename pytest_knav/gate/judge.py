@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pytest_knav.compare.ranks import ratio
 from pytest_knav.gate.cover import Injected, covers, families
@@ -78,12 +78,17 @@ class Answer:
         """Return 0 for SHIP, 1 for BLOCK, 10 for RERUN."""
         return EXIT_CODES[self.word]
 
+    def as_data(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return {"answer": self.word, "why": str(self), **asdict(self)}
+
     def __str__(self) -> str:
         """Return the answer in one line."""
         wanted = {"BLOCK": "fail", "RERUN": "inconclusive"}.get(self.word, "pass")
         why = [f.text for f in self.findings if f.status == wanted]
         if self.word == "SHIP":
-            why = [f"{self.tests} tests hold to {len(self.findings)} rules"]
+            holds = "1 test holds" if self.tests == 1 else f"{self.tests} tests hold"
+            why = [f"{holds} to {len(self.findings)} rules"]
         return f"{self.word}: {'; '.join(why)}"
 
 
@@ -119,7 +124,7 @@ def _failures(run: Run, baseline: Sequence[TestRecord]) -> Failures:
     found = Failures(new={}, known={}, flaky={})
     turns: dict[str, list[TestRecord]] = defaultdict(list)
     for record in run.records:
-        turns[_case(record)].append(record)
+        turns[name_of(record)].append(record)
     for test, records in turns.items():
         verdicts = [record.verdict for record in records]
         severity = min((r.severity for r in records), key=SEVERITIES.index)
@@ -139,7 +144,8 @@ def _failures(run: Run, baseline: Sequence[TestRecord]) -> Failures:
     return found
 
 
-def _case(record: TestRecord) -> str:
+def name_of(record: TestRecord) -> str:
+    """Return what a test is called in an answer: its turns are one test."""
     test = case_of(record.test)
     return test if record.system == "stock" else f"{test} with {record.system}"
 
@@ -159,7 +165,7 @@ def _new_failures(gate: Gate, failures: Failures) -> Finding:
 
 
 def _unsure(run: Run, verdict: str, most: int) -> Finding:
-    tests = {_case(r): r.severity for r in run.records if r.verdict == verdict}
+    tests = {name_of(r): r.severity for r in run.records if r.verdict == verdict}
     tests |= {case_of(o.test): "" for o in run.others if o.verdict == verdict}
     return _count(verdict, tests, most, "inconclusive")
 
@@ -189,7 +195,7 @@ def _covered(gate: Gate, run: Run) -> Iterator[Finding]:
         )
         judged = sum(verdicts[v] for v in (*_JUDGED, known_bug.VERDICT))
         if judged:
-            text = f"{name} was tested by {judged}"
+            text = f"{name} was tested by {judged} test{'s' * (judged > 1)}"
             yield Finding(rule=rule, status="pass", text=text)
         elif verdicts:
             text = f"{name} was injected, and no test that did could tell"
@@ -210,10 +216,11 @@ def _recovery(
     now_s = percentile(seconds, 0.95)
     if rule.at_most_s is not None:
         status: Status = "pass" if now_s <= rule.at_most_s else "fail"
-        text = (
-            f"recovery_p95 is {_said(now_s)} of {len(seconds)}, "
-            f"at most {rule.at_most_s:g}s"
-        )
+        text = f"recovery_p95 is {_said(now_s)} of {len(seconds)} recoveries"
+        if math.isinf(now_s):
+            lost = sum(map(math.isinf, seconds))
+            text = f"recovery_p95: {lost} of {len(seconds)} never came back"
+        text += f", at most {rule.at_most_s:g}s"
         yield Finding(rule="recovery_p95 at_most", status=status, text=text)
     if rule.vs:
         yield _versus(rule, seconds, baseline)
@@ -225,8 +232,9 @@ def _versus(
     name = f"recovery_p95 vs {rule.vs}"
     before = [] if baseline is None else _seconds(baseline)
     if len(before) < rule.samples:
-        have = f"it has {len(before)} recoveries" if baseline else "there is none yet"
-        text = f"{name}: {have}, {rule.samples} are needed"
+        text = f"{name}: it has {len(before)} recoveries, {rule.samples} are needed"
+        if not baseline:
+            text = f"{name}: there is none; knav gate RUN --save {rule.vs} keeps one"
         return Finding(rule=name, status="inconclusive", text=text)
     then_s, now_s = percentile(before, 0.95), percentile(seconds, 0.95)
     text = (

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pytest_knav.gate.cover import coverage
+from pytest_knav.gate.judge import name_of
+from pytest_knav.reports import known_bug
 
 
 if TYPE_CHECKING:
@@ -15,9 +17,12 @@ if TYPE_CHECKING:
     from pytest_knav.gate.runs import Run
     from pytest_knav.reports.record import TestRecord
 
+#: In a run's directory: the answer for people, and the same for programs.
 SUMMARY_FILE: Final = "gate.md"
+ANSWER_FILE: Final = "gate.json"
 _MARKS: Final = {"pass": "✓", "fail": "✗", "inconclusive": "?"}
 _TESTS_MAX: Final = 50
+_FAILED: Final = frozenset({"fail", known_bug.VERDICT})
 
 
 def markdown(answer: Answer, run: Run) -> str:
@@ -38,7 +43,7 @@ def markdown(answer: Answer, run: Run) -> str:
 
 
 def _failures(answer: Answer, records: Sequence[TestRecord]) -> Iterator[str]:
-    again = {record.test: record.replay for record in records}
+    found = {name_of(r): r for r in records if r.verdict in _FAILED}
     kinds: tuple[tuple[str, Mapping[str, str]], ...] = (
         ("New failures", answer.failures.new),
         ("Flaky", answer.failures.flaky),
@@ -49,10 +54,17 @@ def _failures(answer: Answer, records: Sequence[TestRecord]) -> Iterator[str]:
             continue
         yield from ("", f"### {title}", "")
         for test, severity in sorted(tests.items())[:_TESTS_MAX]:
-            command = f": `{again[test]}`" if test in again else ""
-            yield f"- {severity}: {_escaped(test)}{command}"
+            yield f"- {severity}: {_escaped(test)}{_told(found.get(test))}"
         if len(tests) > _TESTS_MAX:
             yield f"- and {len(tests) - _TESTS_MAX} more"
+
+
+def _told(record: TestRecord | None) -> str:
+    """Return how to run a test again, and why it failed, where that is known."""
+    if record is None:
+        return ""
+    why = f"<br>{_escaped(record.reason)}" if record.reason else ""
+    return f": `{record.replay}`{why}"
 
 
 def _coverage(found: Coverage) -> Iterator[str]:
@@ -72,6 +84,9 @@ def _coverage(found: Coverage) -> Iterator[str]:
             "",
             f"Injected, but judged by no test: {', '.join(found.unjudged)}.",
         )
+    if found.unseen:
+        unseen = ", ".join(found.unseen)
+        yield from ("", f"Invariants that had nothing to judge: {unseen}.")
     if found.faults:
         yield from (
             "",

@@ -278,7 +278,8 @@ class History:
             found = self._span(since_revision, until, self._records)
             if kinds is not None:
                 found = [record for record in found if record.kind in kinds]
-            chains = {r.uid: self._objects.chain(r.uid) for r in found if not r.own}
+            uids = {record.uid for record in found if not record.own}
+            chains = {uid: self._objects.chain(uid) for uid in uids}
             state = {
                 uid: None if chain is None else chain.at(since_revision)
                 for uid, chain in chains.items()
@@ -351,11 +352,13 @@ def _replayed(
     records: list[Record], state: dict[str, JsonObject | None]
 ) -> Iterator[tuple[Record, JsonObject | None]]:
     for record in records:
-        if record.own:
+        uid = record.uid
+        # An object has a uid; an entry of ours may be called like one.
+        if uid not in state or record.own:
             yield record, None
             continue
-        state[record.uid] = follow(state[record.uid], record)
-        yield record, state[record.uid]
+        after = state[uid] = follow(state[uid], record)
+        yield record, after
 
 
 def _revision(record: Record) -> int:

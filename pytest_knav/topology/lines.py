@@ -30,7 +30,7 @@ class Lines:
 
     """
 
-    def __init__(self, path: Path, text: str) -> None:
+    def __init__(self, path: Path, text: str, example: str = "name: …") -> None:
         self._path = path
         try:
             self._root = yaml.compose(text, Loader=yaml.CSafeLoader)
@@ -38,7 +38,7 @@ class Lines:
         except yaml.YAMLError as error:
             raise BadInput(f"{path} is not YAML: {error}") from error
         if not isinstance(self._root, yaml.MappingNode):
-            raise BadInput(f"{path} holds no fields: write `name: …` and so on")
+            raise BadInput(f"{path} holds no fields: write `{example}` and so on")
         self._refuse_doubles(self._root)
 
     def place_of(self, way: Sequence[Any]) -> tuple[int, str]:

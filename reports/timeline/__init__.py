@@ -7,8 +7,7 @@ of a live history, or of a stored one without a cluster.
 
 from __future__ import annotations
 
-from typing import Final
-
+from pytest_knav.reports.timeline.files import PAGE, TEXT, write
 from pytest_knav.reports.timeline.html import html
 from pytest_knav.reports.timeline.model import Timeline
 from pytest_knav.reports.timeline.moments import failed_at
@@ -20,6 +19,7 @@ from pytest_knav.reports.timeline.trace import trace
 
 __all__ = [
     "PAGE",
+    "TEXT",
     "Timeline",
     "failed_at",
     "html",
@@ -27,6 +27,5 @@ __all__ = [
     "render",
     "still",
     "trace",
+    "write",
 ]
-
-PAGE: Final = "timeline.html"

@@ -36,7 +36,9 @@ class GpuLanes:
         # Of each GPU that somebody has: since when, workload, pod.
         self._taken: dict[int, tuple[int, int, int]] = {}
         self._of_pod: dict[str, list[int]] = {}
+        # What claims say: by claim and pod, and by pod and claim.
         self._claimed: dict[str, dict[str, list[str]]] = {}
+        self._named: dict[str, dict[str, list[str]]] = {}
         self._who: dict[str, tuple[int, int]] = {}
 
     def add_node(self, node: Object) -> int:
@@ -66,7 +68,7 @@ class GpuLanes:
         """Give a pod that is bound to a node what it asks for."""
         uid = pod["metadata"]["uid"]
         self._who[uid] = (workload, number)
-        named = [n for names in self._claimed.values() for n in names.get(uid, ())]
+        named = [n for names in self._named.get(uid, {}).values() for n in names]
         if named:
             self._give(uid, map(self._number, named), at)
             return
@@ -79,8 +81,14 @@ class GpuLanes:
         """Hear of a claim as it is now; None when it is gone."""
         before = self._claimed.pop(uid, {})
         now = devices_of([claim]) if claim is not None else {}
+        for pod in before:
+            self._named[pod].pop(uid, None)
+            if not self._named[pod]:
+                del self._named[pod]
         if any(now.values()):
             self._claimed[uid] = now
+            for pod, names in now.items():
+                self._named.setdefault(pod, {})[uid] = names
         for pod in before:
             if pod not in now:
                 self.release(pod, at)

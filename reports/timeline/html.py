@@ -12,6 +12,7 @@ from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_knav.history.collecting import collector_held
 from pytest_knav.reports.timeline.model import (
     NODE_STATES,
     POD_STATES,
@@ -32,6 +33,7 @@ _LEVEL: Final = 5
 _ALL_STATES: Final = 4 * len(NODE_STATES)
 
 
+@collector_held()
 def html(timeline: Timeline) -> str:
     """Return the page; without scripts it shows the still picture."""
     page = resources.files("pytest_knav.reports.timeline") / "page"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from pytest_knav.history.collecting import collector_held
 from pytest_knav.history.merge import merge_apply
 from pytest_knav.history.record import ADDED, DELETED, OWN_PREFIX, STEP
 from pytest_knav.reports.gpu_owners import workload_of
@@ -41,6 +42,7 @@ _GROUPS: Final = (
 _CORDON: Final = "node.kubernetes.io/unschedulable"
 
 
+@collector_held()
 def read_timeline(
     records: Iterable[Record],
     *,
@@ -157,7 +159,7 @@ class _Reader:
             self._moments.event(record.data, self._now)
 
     def _read_pod(self, record: Record) -> None:
-        before = self._pods.counts
+        before = self._pods.counts, self._gpus.used
         if record.verb == DELETED:
             self._pods.drop(record.uid, self._now)
         elif record.data is not None:
@@ -165,11 +167,11 @@ class _Reader:
             self._pods.see(record.uid, pod, owner, self._now, self._node_of)
         elif record.patch is not None:
             self._pods.change(record.uid, record.patch, self._now, self._node_of)
-        if self._pods.counts != before:
+        if (self._pods.counts, self._gpus.used) != before:
             pending, there = self._pods.counts
             self._note("pending pods", pending)
             self._note("pods", there)
-        self._note("GPUs in use", self._gpus.used)
+            self._note("GPUs in use", self._gpus.used)
 
     def _node_of(self, name: str) -> int:
         node = self._nodes.get(name)
@@ -221,7 +223,8 @@ class _Reader:
         if at and at[-1] == self._now:
             values[-1] = value
         else:
-            self._sums[name].add(self._now, value)
+            at.append(self._now)
+            values.append(value)
 
 
 class _Node:

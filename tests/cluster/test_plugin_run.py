@@ -190,7 +190,8 @@ class TestRun:
         """The controller prints what became of every fault."""
         table = finished.output.partition("chaos: seconds from the fault")[2]
 
-        assert re.search(r"\ntest_recovers( +\d+\.\d){8} +60  pass\n", table)
+        hit = r"\ntest_recovers +NodeCrash \S+ +Gang llama"
+        assert re.search(hit + r"( +\d+\.\d){4} +60  pass\n", table)
         assert re.search(r"\ntest_late .* fail\n  NodeCrash\(node_of\(llama", table)
         assert re.search(r"\ntest_unsure .* inconclusive\n", table)
         assert re.search(r"\ntest_harness .* broken\n", table)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -46,7 +50,7 @@ def gated(inner: pytest.Pytester) -> pytest.Pytester:
 @pytest.mark.parametrize(
     ("tests", "code", "line"),
     [
-        (GREEN, 0, "SHIP: 1 tests hold to 5 rules"),
+        (GREEN, 0, "SHIP: 1 test holds to 5 rules"),
         (GREEN + RED, 1, "BLOCK: 1 test (test_red) failed newly"),
         (GREEN + UNSURE, 10, "RERUN: 1 test (test_unsure) inconclusive"),
         (GREEN + MINOR, 0, "SHIP: 2 tests hold to 5 rules"),
@@ -118,3 +122,63 @@ def test_an_interrupted_run_is_no_answer(gated: pytest.Pytester) -> None:
 
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.no_fnmatch_line("*SHIP*")
+
+
+# What Allure does with each rule of a report's quality gate.
+JUDGES = """
+const { default: config } = await import(process.argv[1]);
+const { rules: [wanted], use } = config.qualityGate;
+const labels = [{ name: "knav.verdict", value: "fail" }];
+const trs = [{ id: "t1", status: "failed", labels }];
+const said = await Promise.all(Object.keys(wanted).map(async (name) => {
+  const rule = use.find((one) => one.rule === name);
+  const found = await rule.validate({ trs });
+  return [name, found.success, rule.message(found), found.testResults];
+}));
+console.log(JSON.stringify(said));
+"""
+
+
+def _allure_judges(results: Path, rules: Path) -> dict[str, list[Any]]:
+    """Return what a report's quality gate says, by rule."""
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("Node is not on PATH, and Allure's configuration is read by it")
+    done = subprocess.run(
+        [node, "--input-type=module", "-e", JUDGES, rules.as_uri(), results],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return {name: rest for name, *rest in json.loads(done.stdout)}
+
+
+def test_the_report_has_the_gate(
+    gated: pytest.Pytester, pytestconfig: pytest.Config
+) -> None:
+    """Each rule of ours is one of Allure's quality gate, with the tests it is about."""
+    gated.makepyfile(GREEN + RED)
+    gated.runpytest_subprocess("--knav-gate=gate.yaml", "--alluredir=results")
+
+    said = _allure_judges(
+        gated.path / "results", pytestconfig.rootpath / "reports" / "allurerc.mjs"
+    )
+
+    assert said["gate"] == [False, "BLOCK: 1 test (test_red) failed newly", []]
+    assert said["new_failures"] == [False, "1 test (test_red) failed newly", ["t1"]]
+    assert said["must_cover node.crash"][0] is True
+    (told,) = (gated.path / "results").glob("*-globals.json")
+    assert "gate.md" in told.read_text()
+
+
+def test_a_report_without_a_gate(
+    gated: pytest.Pytester, pytestconfig: pytest.Config
+) -> None:
+    """Then no test may fail, and none may be unable to tell."""
+    said = _allure_judges(
+        gated.path, pytestconfig.rootpath / "reports" / "allurerc.mjs"
+    )
+
+    assert said["failed"] == [False, "1 failed", ["t1"]]
+    assert said["broken or inconclusive"][0] is True

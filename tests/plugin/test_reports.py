@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -47,34 +48,71 @@ def record(**changes: object) -> TestRecord:
 
 
 def test_table() -> None:
-    """One line of figures for each recovery, and the fault below it."""
-    lines = [line for line, _ in console.table([record()])]
+    """One line for each recovery: what broke, and each moment since the fault."""
+    lines = [line for line, _ in console.table([record()], width=140)]
 
     assert lines == [
         (
-            "test                            detect  taint  evict  recreate  queue  "
-            "bind  start  total  limit  verdict"
+            "test                             fault                    what broke  "
+            "detect  evict  rebind    run  budget  verdict"
         ),
         (
-            "test_gang_survives_a_node_cra…   101.0    0.0    5.5      10.1    0.1  "
-            " 0.0   12.0  128.8    200  pass"
+            "test_gang_survives_a_node_crash  NodeCrash dgx-h100-0001  Gang llama  "
+            " 101.0  106.6   116.8  128.8     200  pass"
         ),
-        "  NodeCrash(node_of(llama)) on dgx-h100-0001",
     ]
 
 
-def test_table_is_narrow() -> None:
-    """No line is wider than 110 columns, whatever the names are."""
+def test_table_tells_more_of_what_went_wrong() -> None:
+    """Below a row that is not good: the whole fault, the outcome, how far it came."""
+    lost = RecoveryRow(
+        fault="NodeCrash(node_of(llama)) on n1",
+        workload="Gang llama",
+        outcome="lost",
+        within_s=60,
+        seconds=None,
+        phases={"detect": 9.0, "taint": 0.1, "evict": 5.0},
+        lost_gpu_hours=0.25,
+    )
+
+    _, row, detail = console.table([record(recoveries=(lost,), verdict="fail")])
+
+    assert row[0].split()[-6:] == ["llama", "9.0", "14.1", "-", "60", "fail"]
+    assert detail[0] == (
+        "  NodeCrash(node_of(llama)) on n1: lost; detect 9.0, taint 0.1, evict 5.0; "
+        "0.25 GPU-hours lost"
+    )
+
+
+@pytest.mark.parametrize("width", [110, 160])
+def test_table_is_narrow(width: int) -> None:
+    """No line is wider than there is room, whatever the names are."""
     long = record(
         test=f"x::test_{'x' * 200}",
         verdict="inconclusive",
         recoveries=(),
-        faults=("NodeCrash(" + "y" * 200,),
+        faults=(f"NodeCrash({'y' * 200}) on {'y' * 200}", "PodKill(a) on a"),
     )
 
-    lines = [line for line, _ in console.table([record(), long])]
+    lines = [line for line, _ in console.table([record(), long], width)]
 
-    assert max(map(len, lines)) <= console.WIDTH_MAX
+    assert max(map(len, lines)) == width
+    assert lines[1].endswith("pass")
+    assert lines[2].endswith("inconclusive")
+
+
+@pytest.mark.parametrize(
+    ("ci", "tty", "width"), [("", True, 160), ("", False, 110), ("true", True, 110)]
+)
+def test_table_is_as_wide_as_its_reader(
+    monkeypatch: pytest.MonkeyPatch, ci: str, *, tty: bool, width: int
+) -> None:
+    """A wide terminal is used; where a machine reads along, lines stay short."""
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.delenv("BUILD_NUMBER", raising=False)
+    terminal: Any = SimpleNamespace(isatty=tty, _tw=SimpleNamespace(fullwidth=160))
+
+    assert console.width_for(terminal) == width
 
 
 def test_record_survives_json() -> None:

@@ -61,7 +61,7 @@ class TestAnswer:
 
     def test_all_passed(self) -> None:
         """What passed ships, though nothing was asked for by name."""
-        assert answer(Gate(), record()) == "SHIP: 1 tests hold to 4 rules"
+        assert answer(Gate(), record()) == "SHIP: 1 test holds to 4 rules"
 
     def test_a_failure_blocks_unless_it_is_allowed(self) -> None:
         """By default none may; a severity that is not bounded does not block."""
@@ -193,10 +193,15 @@ class TestCover:
         found = coverage([gang, late, lost])
 
         cells = found.rows["node.crash", "Gang"]
-        assert cells == {"gang": "fail", "once": "pass", "recovered": "fail"}
+        assert cells == {
+            "test": "fail", "gang": "fail", "once": "pass", "recovered": "fail"
+        }  # fmt: skip
+        assert found.invariants[0] == "test"
         assert found.unjudged == ("gpu.xid",)
         assert "node.reboot" in found.faults
         assert "node.crash" not in found.faults
+        assert "devices" in found.unseen
+        assert "gang" not in found.unseen
 
 
 class TestRecovery:
@@ -222,7 +227,7 @@ class TestRecovery:
 
         assert answer(gate, *times(*[5.0] * 19, 99.0)).startswith("SHIP")
         assert answer(gate, *times(*[5.0] * 18, 99.0, 99.0)) == (
-            "BLOCK: recovery_p95 is 99.0s of 20, at most 60s"
+            "BLOCK: recovery_p95 is 99.0s of 20 recoveries, at most 60s"
         )
 
     def test_what_never_came_back_is_slowest(self) -> None:
@@ -230,7 +235,7 @@ class TestRecovery:
         gate = Gate(recovery_p95=RecoveryRule(at_most_s=60))
 
         assert answer(gate, *times(*[5.0] * 18, None, None)).startswith(
-            "BLOCK: recovery_p95 is never of 20"
+            "BLOCK: recovery_p95: 2 of 20 never came back, at most 60s"
         )
 
     @pytest.mark.parametrize(
@@ -253,7 +258,8 @@ class TestRecovery:
         gate = Gate(recovery_p95=RecoveryRule(vs="main"))
 
         assert answer(gate, *times(*[5.0] * 20)) == (
-            "RERUN: recovery_p95 vs main: there is none yet, 20 are needed"
+            "RERUN: recovery_p95 vs main: there is none; "
+            "knav gate RUN --save main keeps one"
         )
 
     def test_losses_are_infinite(self) -> None:
@@ -289,8 +295,16 @@ class TestFile:
             ("must_cover:\n- node.crash\n- disk.full", "line 3: .*no family 'disk'"),
             ("recovery_p95:\n  at_most: soon", "line 2: recovery_p95.at_most: .*soon"),
             ("recovery_p95:\n  vs: main\n  worse_by: x", "line 3: .*10% or 0.1"),
+            (
+                "recovery_p95:\n  vs: main\n  worse_by: 10",
+                "line 3: .*10.*: give a share",
+            ),
+            ("recovery_p95:\n  atmost: 3", "line 2: .*no such field: use at_most, vs"),
+            ("recovery_p95: 60s", "'60s': give what it is held to, such as {at_most"),
+            ("new_failures: 0", "0: give how many of which severity"),
+            ("must_cover: node", "'node': give a list of faults"),
             ("recovery_p95: {samples: 3}", "line 1: recovery_p95: give at_most, or vs"),
-            ("[]", "holds no fields"),
+            ("[]", "holds no fields: write `must_cover:"),
         ],
     )
     def test_mistakes(self, tmp_path: Path, text: str, message: str) -> None:
@@ -309,14 +323,18 @@ class TestFile:
 
 def test_summary() -> None:
     """The answer first; failures with the command that replays them; the table."""
-    failed = record("t.py::test_b", "fail", checks={"gang": "fail"})
+    failed = record(
+        "t.py::test_b[run1of2]", "fail", checks={"gang": "fail"}, reason="too <late>"
+    )
     run = Run(records=(record(checks={"gang": "pass"}), failed))
 
     text = markdown(judge(Gate(), run), run)
 
     assert text.startswith("## BLOCK: 1 test (test_b) failed newly\n")
-    assert "- critical: t.py::test_b: `pytest 't.py::test_b'`" in text
-    assert "| node.crash | Gang | ✗ |" in text
+    assert "- critical: t.py::test_b: `pytest 't.py::test_b[run1of2]'`" in text
+    assert "<br>too &lt;late>" in text
+    assert "Invariants that had nothing to judge: capacity, " in text
+    assert "| node.crash | Gang | ✗ | ✗ |" in text
     assert "faults were not injected" in text
 
 
