@@ -13,6 +13,7 @@ import typer
 from pytest_knav.control_plane.assets import (
     ALL,
     CONTROL_PLANE,
+    ON_REQUEST,
     AssetStatus,
     AssetStore,
     StreamProgress,
@@ -88,7 +89,7 @@ def install(
 def list_(kube_version: _KubeVersion = None, assets: _Source = None) -> None:
     """Show every binary: its version, and where it is or would come from."""
     store = AssetStore(directory=assets, kube_version=kube_version)
-    rows = [_row(store.status(name)) for name in ALL]
+    rows = [_row(store.status(name)) for name in (*ALL, *ON_REQUEST)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))

@@ -19,6 +19,7 @@ from pytest_knav.commands import assets as command
 from pytest_knav.control_plane.assets import (
     ALL,
     CONTROL_PLANE,
+    ON_REQUEST,
     AssetStore,
     Silent,
     cache,
@@ -432,7 +433,7 @@ def test_list_shows_what_is_here_and_what_would_come(releases: Releases) -> None
     result = CliRunner().invoke(command.app, ["list"])
 
     rows = {line.split()[0]: line for line in result.stdout.splitlines()}
-    assert tuple(rows) == ALL
+    assert tuple(rows) == (*ALL, *ON_REQUEST)
     assert rows["etcd"].split() == ["etcd", "3.6.12", "cache", str(path)]
     assert "download, about" in rows["kwok"]
 

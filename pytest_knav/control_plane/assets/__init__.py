@@ -14,12 +14,17 @@ from pytest_knav.control_plane.assets.progress import (
     StreamProgress,
 )
 from pytest_knav.control_plane.assets.store import AssetStatus, AssetStore
-from pytest_knav.control_plane.assets.table import ALL, CONTROL_PLANE
+from pytest_knav.control_plane.assets.table import (
+    ALL,
+    CONTROL_PLANE,
+    ON_REQUEST,
+)
 
 
 __all__ = [
     "ALL",
     "CONTROL_PLANE",
+    "ON_REQUEST",
     "AssetStatus",
     "AssetStore",
     "Progress",

@@ -63,9 +63,15 @@ def release_url(path: str, asset: Asset, arch: str) -> str:
     return f"{mirror.rstrip('/')}/{filled}"
 
 
+def _release(asset: Asset) -> Release:
+    if asset.release is None:
+        raise Unavailable(f"{asset.name} is published as an image only")
+    return asset.release
+
+
 def seconds(asset: Asset) -> float:
     """Return about how long a download takes on an ordinary line."""
-    return asset.release.mib / _MIB_PER_S
+    return _release(asset).mib / _MIB_PER_S
 
 
 def published_checksum(asset: Asset, arch: str) -> str:
@@ -76,13 +82,13 @@ def published_checksum(asset: Asset, arch: str) -> str:
         Unavailable: The host cannot be reached, or publishes none for this file.
 
     """
-    url = release_url(asset.release.checksum, asset, arch)
+    url = release_url(_release(asset).checksum, asset, arch)
     why = hosts.why_not(url)
     if why:
         raise Unavailable(why)
     text = _small(url)
-    file = asset.release.path.format(version=asset.version, arch=arch).rsplit("/")[-1]
-    found = _parse(asset.release, text, file)
+    file = _release(asset).path.format(version=asset.version, arch=arch).rsplit("/")[-1]
+    found = _parse(_release(asset), text, file)
     if found is None:
         raise _refused(url, f"{url} has no SHA-256 for {file}", whole_host=False)
     return found
@@ -105,7 +111,7 @@ def fetch(
         AssetError: The file does not have the published checksum, or the disk is full.
 
     """
-    url = release_url(asset.release.path, asset, arch)
+    url = release_url(_release(asset).path, asset, arch)
     why = hosts.why_not(url)
     if why:
         raise Unavailable(why)
@@ -127,7 +133,7 @@ def fetch(
 
 def _unpack(asset: Asset, arch: str, file: Path, url: str) -> Path:
     binary = file.with_name(asset.name)
-    member = asset.release.member
+    member = _release(asset).member
     if member is None:
         return file.rename(binary)
     name = member.format(version=asset.version, arch=arch)

@@ -265,14 +265,19 @@ def _obtainable(asset: Asset, arch: str) -> AssetStatus:
     from pytest_knav.control_plane.assets import download, hosts  # noqa: PLC0415
 
     release = asset.release
-    urls = [
-        download.release_url(path, asset, arch)
-        for path in (release.checksum, release.path)
-    ]
-    why = next(filter(None, map(hosts.why_not, urls)), None)
-    host = urls[1].split("/")[2]
-    if why is None:
-        return _status(asset, "download", None, download.seconds(asset), f"from {host}")
+    why: str | None
+    if release is None:
+        why = "published as an image only"
+    else:
+        urls = [
+            download.release_url(path, asset, arch)
+            for path in (release.checksum, release.path)
+        ]
+        why = next(filter(None, map(hosts.why_not, urls)), None)
+        if why is None:
+            host = urls[1].split("/")[2]
+            took_s = download.seconds(asset)
+            return _status(asset, "download", None, took_s, f"from {host}")
     if asset.module is None:
         detail = f"{why}, and only Kubernetes {table.KUBERNETES} can be built"
         return _status(asset, "unavailable", None, 0.0, detail)

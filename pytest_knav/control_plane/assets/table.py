@@ -72,11 +72,18 @@ class Module:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asset:
-    """A binary of the control plane, in one version."""
+    """
+    A binary, in one version.
+
+    Attributes:
+        release: Where it is published; None where that is only as an image.
+        module: How it is built; None where only its release will do.
+
+    """
 
     name: str
     version: str
-    release: Release
+    release: Release | None
     module: Module | None
 
     def slot(self, arch: str) -> str:
@@ -213,6 +220,17 @@ _TABLE: Final = (
         ),
     ),
     _kubernetes("kubectl", mib=58, seconds=60),
+    Asset(
+        name="descheduler",
+        version="0.36.0",
+        release=None,
+        module=Module(
+            directory="descheduler",
+            package="sigs.k8s.io/descheduler/cmd/descheduler",
+            ldflags=f"{_STRIP} -X sigs.k8s.io/descheduler/pkg/version.version=v0.36.0",
+            seconds=180,
+        ),
+    ),
 )
 _BY_NAME: Final = {asset.name: asset for asset in _TABLE}
 
@@ -226,7 +244,9 @@ CONTROL_PLANE: Final = (
     # kwokctl calls it when it makes a cluster.
     "kubectl",
 )
-ALL: Final = tuple(_BY_NAME)
+# Systems to try things with: no cluster and no fixture needs them.
+ON_REQUEST: Final = ("descheduler",)
+ALL: Final = tuple(name for name in _BY_NAME if name not in ON_REQUEST)
 
 
 def asset(name: str, *, kube_version: str = KUBERNETES) -> Asset:
@@ -243,8 +263,11 @@ def asset(name: str, *, kube_version: str = KUBERNETES) -> Asset:
     """
     found = _BY_NAME.get(name)
     if found is None:
-        raise BadInput(f"asset={name!r} is not known: the assets are {', '.join(ALL)}")
-    if "dl.k8s.io" in found.release.path and kube_version != KUBERNETES:
+        raise BadInput(
+            f"asset={name!r} is not known: the assets are {', '.join(_BY_NAME)}"
+        )
+    of_kubernetes = found.release is not None and "dl.k8s.io" in found.release.path
+    if of_kubernetes and kube_version != KUBERNETES:
         return replace(found, version=kube_version, module=None)
     return found
 
