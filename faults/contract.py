@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,7 @@ import psutil
 
 from pytest_knav.control_plane import processes
 from pytest_knav.control_plane.changes import change_from_data
+from pytest_knav.control_plane.state.etcd import REGISTRY, Etcd
 
 
 if TYPE_CHECKING:
@@ -37,6 +39,16 @@ _LISTS: Final = (
     "/apis/scheduling.k8s.io/v1/priorityclasses",
     "/api/v1/resourcequotas",
     "/apis/resource.k8s.io/v1beta2/devicetaintrules",
+)
+# What controllers, schedulers and kubelets make and take away all the time. Of leases
+# of nodes a fault's own `cleared` tells.
+_COMES_AND_GOES: Final = (
+    "events/",
+    "leases/kube-node-lease/",
+    "masterleases/",
+    "peerserverleases/",
+    "pods/",
+    "resourceclaims/",
 )
 _MOVES_METADATA: Final = {"resourceVersion", "managedFields", "generation"}
 _MOVES_CONDITION: Final = {
@@ -95,14 +107,16 @@ def standing(cluster: Cluster) -> dict[str, Any]:
     """
     Return everything that a fault must put back.
 
-    Objects, components, the processes of the cluster and the ports they listen on, and
-    the files in its directory.
+    Which objects of any kind there are, and what those say that faults change;
+    components, the processes of the cluster and the ports they listen on, and the files
+    in its directory.
     """
     found: dict[str, Any] = {
         f"{path}/{item['metadata']['name']}": _stable(item)
         for path in _LISTS
         for item in (cluster.plane.api.get_or_none(path) or {}).get("items", ())
     }
+    found |= {f"object {key}": True for key in _objects(cluster)}
     for name, component in cluster.plane.components.items():
         found[f"component {name}"] = component.running
     if cluster.plane.network is not None:
@@ -111,6 +125,16 @@ def standing(cluster: Cluster) -> dict[str, Any]:
     found |= _processes(directory)
     found |= {f"file {path}": True for path in _files(directory)}
     return found
+
+
+def _objects(cluster: Cluster) -> Iterator[str]:
+    """Yield every object that stays, as the store names it: one request for all."""
+    with closing(Etcd(cluster.plane.etcd_url)) as etcd:
+        keys = etcd.marks().written
+    for key in keys:
+        name = key.removeprefix(REGISTRY)
+        if not name.startswith(_COMES_AND_GOES):
+            yield name
 
 
 def _processes(directory: Path) -> dict[str, Any]:

@@ -209,6 +209,16 @@ OPTIONS: tuple[Option, ...] = (
         parse=_times,
     ),
     Option(
+        name="baseline",
+        metavar="",
+        default="off",
+        help="Run each chaos test once more, with the same seed and without its "
+        "faults, and show what the faults have changed.",
+        allowed="on or off",
+        parse=_switch,
+        bare=True,
+    ),
+    Option(
         name="keep",
         metavar="WHEN",
         default="on-failure",
@@ -276,6 +286,7 @@ class Settings:
     max_blast: str | None
     artifacts: Path
     repeat: int
+    baseline: bool
     keep: str
     timeline: str
     gate: Path | None

@@ -144,9 +144,12 @@ def pytest_runtest_makereport(
 def pytest_report_teststatus(
     report: pytest.TestReport | pytest.CollectReport,
 ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-    """Count an inconclusive test apart: it is neither green nor red."""
-    if getattr(report, "knav_verdict", "") == "inconclusive":
+    """Count an inconclusive test, and a baseline, apart: neither is green nor red."""
+    verdict = getattr(report, "knav_verdict", "")
+    if verdict == "inconclusive":
         return "inconclusive", "?", ("INCONCLUSIVE", {"yellow": True})
+    if verdict == "baseline":
+        return "baseline", "b", ("BASELINE", {"cyan": True})
     return None
 
 
@@ -174,6 +177,10 @@ def _parts(session: KnavSession) -> list[tuple[str, object]]:
         more: list[tuple[str, object]] = [("knav-repeats", Repeats(repeat))]
     else:
         more = []
+    if session.settings.baseline:
+        from pytest_knav.reports.baselines import Baselines  # noqa: PLC0415 - likewise
+
+        more.append(("knav-baselines", Baselines(session.tally)))
     return [
         *more,
         *session.gating(),

@@ -247,7 +247,11 @@ class KnavSession:
 
     def lease(self, item: pytest.Item) -> Lease:
         """Return a clean cluster for a test, and begin the test's record."""
-        from pytest_knav.reports import record, repeats  # noqa: PLC0415 - only if used
+        from pytest_knav.reports import (  # noqa: PLC0415 - only if used
+            baselines,
+            record,
+            repeats,
+        )
 
         self._make_run_directory()
         lease = self.manager().lease(self.needs(item), item.nodeid)
@@ -261,11 +265,14 @@ class KnavSession:
             time_profile=lease.cluster.profile.name,
             system=lease.needs.system_name,
             severity=record.severity_of(item),
+            baseline=baselines.is_baseline(item),
             cluster_s=lease.seconds,
             artifacts=str(lease.artifacts),
             replay=record.replay_command(item, self.settings.arguments()),
             versions=self.manager().versions(lease.cluster),
         )
+        # For who looks at it after this process has died.
+        record.write_record(lease.artifacts, item.stash[RECORD])
         return lease
 
     def heal(self, item: pytest.Item, error: BaseException | None) -> None:
@@ -281,6 +288,8 @@ class KnavSession:
 
         """
         item.stash[ENDED] = True
+        if self._excused(item, error):
+            error = None
         lease = item.stash.get(LEASE, None)
         if error is not None and lease is not None:
             lease.cluster.keep_state_after(error)
@@ -302,8 +311,21 @@ class KnavSession:
 
             verdicts.judge_end(item, lease.cluster, promql, error, chaos=held)
 
+    def _excused(self, item: pytest.Item, error: BaseException | None) -> bool:
+        """Return whether a test ran without its faults, and only misses them."""
+        if error is None or not self.settings.baseline:
+            return False
+        from pytest_knav.reports import baselines  # noqa: PLC0415 - only if used
+
+        return baselines.excuses(item, error)
+
     def known_bug(self, item: pytest.Item) -> AbstractContextManager[None]:
         """Return the block in which a test that is marked `known_bug` has to fail."""
+        if self.settings.baseline:
+            from pytest_knav.reports import baselines  # noqa: PLC0415 - only if used
+
+            if baselines.is_baseline(item):
+                return baselines.measured(item)
         if item.get_closest_marker("known_bug") is None:
             return nullcontext()
         from pytest_knav.reports import known_bug  # noqa: PLC0415 - only if used

@@ -5,6 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_knav.compare.sides import side_by_side
+from pytest_knav.reports.console_table import (
+    WIDTH_MAX,
+    name_of,
+    shortened,
+    table,
+    width_for,
+)
 
 
 if TYPE_CHECKING:
@@ -13,14 +20,14 @@ if TYPE_CHECKING:
     import pytest
     from _pytest.terminal import TerminalReporter
 
-    from pytest_knav.reports.record import RecoveryRow, TestRecord
+    from pytest_knav.reports.record import TestRecord
     from pytest_knav.reports.tally import Tally
 
-WIDTH_MAX = 110
-TEST_WIDTH_MAX = 30
+BASELINE = "baseline"
 REPLAYS_MAX = 10
-_SHOWN_PHASES = ("detect", "taint", "evict", "recreate", "queue", "bind", "start")
-_HEAD = ("test", *_SHOWN_PHASES, "total", "limit", "verdict")
+_TEST_MAX = 30
+# What needs no second look, or has its own place.
+_NOT_AGAIN = frozenset({"pass", "skipped", "known bug", BASELINE})
 _COLOURS = {"pass": "green", "fail": "red", "inconclusive": "yellow", "broken": "red"}
 
 
@@ -30,10 +37,11 @@ def print_summary(reporter: TerminalReporter, tally: Tally) -> None:
         reporter.section("INCONCLUSIVE")
         for report in tally.unsure:
             _print_unsure(reporter, report)
-    records = tally.records()
+    records = [r for r in tally.records() if _shown(r)]
+    width = width_for(reporter)
     if records:
         reporter.section("chaos: seconds from the fault", sep="-")
-        for line, verdict in table(records):
+        for line, verdict in table(records, width):
             colour = _COLOURS.get(verdict)
             reporter.write_line(line, **({colour: True} if colour else {}))
         for line in closing(records):
@@ -42,63 +50,16 @@ def print_summary(reporter: TerminalReporter, tally: Tally) -> None:
             reporter.write_line(line)
 
 
-def table(records: Sequence[TestRecord]) -> list[tuple[str, str]]:
-    """Return the lines of the table, each with the verdict that colours it."""
-    rows = [row for record in records for row in _rows(record)]
-    cells = [_HEAD, *(row for row, _, _ in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(_HEAD))]
-    lines = [(_aligned(_HEAD, widths), "")]
-    for row, fault, verdict in rows:
-        lines.append((_aligned(row, widths), verdict))
-        if fault:
-            lines.append((_shortened(f"  {fault}", WIDTH_MAX), ""))
-    return lines
-
-
-def _rows(record: TestRecord) -> Iterator[tuple[tuple[str, ...], str, str]]:
-    test = _name(record)
-    for row in record.recoveries:
-        why = row.fault if row.outcome == "recovered" else f"{row.fault}: {row.outcome}"
-        if row.lost_gpu_hours is not None:
-            why = f"{row.lost_gpu_hours:.2f} GPU-hours lost; {why}"
-        yield (test, *_figures(row), record.verdict), why, record.verdict
-        test = ""
-    if not record.recoveries:
-        blank = ("",) * (len(_HEAD) - 2)
-        yield (test, *blank, record.verdict), ", ".join(record.faults), record.verdict
-
-
-def _name(record: TestRecord) -> str:
-    return _shortened(record.test.rpartition("::")[2], TEST_WIDTH_MAX)
-
-
-def _figures(row: RecoveryRow) -> tuple[str, ...]:
-    phases = [
-        f"{row.phases[phase]:.1f}" if phase in row.phases else ""
-        for phase in _SHOWN_PHASES
-    ]
-    total = "-" if row.seconds is None else f"{row.seconds:.1f}"
-    return *phases, total, f"{row.within_s:g}"
-
-
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    last = len(row) - 1
-    cells = [
-        cell.ljust(width) if i in {0, last} else cell.rjust(width)
-        for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]
-    return "  ".join(cells).rstrip()
-
-
-def _shortened(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"
+def _shown(record: TestRecord) -> bool:
+    """Return whether a test has a place here; a good baseline has its own table."""
+    return record.verdict != BASELINE
 
 
 def closing(records: Sequence[TestRecord]) -> Iterator[str]:
     """Yield the lines below the table."""
     waits = [record.cluster_s for record in records]
     sizes = {f"{record.nodes} {record.topology} nodes" for record in records}
-    yield _shortened(
+    yield shortened(
         f"{len(records)} with a cluster of {', '.join(sorted(sizes))}; "
         f"a clean cluster after {min(waits):.1f} to {max(waits):.1f} s",
         WIDTH_MAX,
@@ -106,8 +67,10 @@ def closing(records: Sequence[TestRecord]) -> Iterator[str]:
     yield f"seed {records[0].seed}, time profile {records[0].time_profile}"
     for record in records:
         for line in record.deaths:
-            yield _shortened(f"{_name(record)}: {line}", WIDTH_MAX)
-    again = [r for r in records if r.verdict not in {"pass", "skipped"}]
+            yield shortened(
+                f"{shortened(name_of(record), _TEST_MAX)}: {line}", WIDTH_MAX
+            )
+    again = [r for r in records if r.verdict not in _NOT_AGAIN]
     for record in again[:REPLAYS_MAX]:
         yield f"again: {record.replay}"
     if len(again) > REPLAYS_MAX:

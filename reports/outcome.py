@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_knav.errors import HarnessError, Inconclusive
-from pytest_knav.reports import known_bug
+from pytest_knav.reports import baselines, known_bug
 from pytest_knav.reports.tally import OUTCOME, VERDICT
 from pytest_knav.reports.tally import RECORD as RECORD_TEXT
 from pytest_knav.session import ENDED, LEASE, RECORD
@@ -27,8 +28,10 @@ def conclude(
 ) -> None:
     """Put verdict, figures and pointers on the report of a phase of a test."""
     verdict = verdict_of(call, report)
+    if baselines.ended_as_one(call, item):
+        verdict = baselines.VERDICT
     bug = known_bug.marked(item) if verdict == known_bug.VERDICT else None
-    if verdict == "inconclusive":
+    if verdict in {"inconclusive", baselines.VERDICT}:
         setattr(report, VERDICT, verdict)
     if report.failed:
         setattr(report, OUTCOME, verdict)
@@ -51,13 +54,15 @@ def conclude(
         return
     record = record.ended(verdict, _kept_state(session, item))
     record = record.with_deaths(_deaths(item)).with_workloads(_workloads(item))
+    record = record.with_effect(*_effect(session, item, record))
     record = _pointed(session, item, record)
+    record = record.with_reason(call.excinfo.value if call.excinfo else None)
     item.stash[RECORD] = record
     item.user_properties.extend(record.properties())
     report.user_properties.extend(record.properties())
     setattr(report, RECORD_TEXT, json.dumps(record.as_data()))
     _publish(session, item, report)
-    if verdict not in {"pass", "skipped"}:
+    if verdict not in {"pass", "skipped", baselines.VERDICT}:
         report.sections.append(("knav", record.where_to_look()))
 
 
@@ -68,6 +73,20 @@ def _workloads(item: pytest.Item) -> list[str]:
     lease = item.stash.get(LEASE, None)
     steps = [] if lease is None else lease.cluster.history.records(STEP)
     return [s.name.partition(" ")[0] for s in steps if s.verb == "SUBMIT"]
+
+
+def _effect(
+    session: KnavSession, item: pytest.Item, record: TestRecord
+) -> tuple[dict[str, float | None], str]:
+    """Return what the faults did to the work, and what a baseline says of itself."""
+    lease = item.stash.get(LEASE, None)
+    if lease is None or not session.settings.baseline:
+        return {}, ""
+    from pytest_knav.checks.effect import effect_of  # noqa: PLC0415 - if asked for
+
+    found = effect_of(lease.cluster.history, time.monotonic())
+    said = baselines.said(item) if record.baseline else ""
+    return ({} if found is None else found.as_data()), said
 
 
 def _pointed(session: KnavSession, item: pytest.Item, record: TestRecord) -> TestRecord:

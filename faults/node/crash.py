@@ -64,9 +64,9 @@ class NodeCrash(Fault):
 
     def changes(self, world: World, targets: Sequence[str]) -> Sequence[Change]:
         """Return the removal of the label by which KWOK takes care of a node."""
-        del world
         return [
-            label_node(name, KUBELET_LABEL, None, KUBELET_RUNNING) for name in targets
+            label_node(name, KUBELET_LABEL, None, KUBELET_RUNNING)
+            for name in soonest_renewed(world, targets)
         ]
 
     def signal(
@@ -135,6 +135,16 @@ def last_renewal_s(world: World, node: str) -> float:
     # Nothing but renewals changes a lease of a node.
     last = world.history.last_of(lease["metadata"]["uid"])
     return float("-inf") if last is None else last.monotonic
+
+
+def soonest_renewed(world: World, nodes: Sequence[str]) -> list[str]:
+    """
+    Return nodes in the order in which their leases will be renewed.
+
+    Many changes take a while. Those who would renew meanwhile are let go first, so that
+    the last renewal does not come with the last change, but soon after the first.
+    """
+    return sorted(nodes, key=lambda name: (last_renewal_s(world, name), name))
 
 
 def _node(world: World, name: str) -> Mapping[str, Any] | None:

@@ -9,6 +9,8 @@ from pytest_knav.history.view import intervals
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_knav.history import History
     from pytest_knav.history.view import Condition
 
@@ -63,3 +65,14 @@ def judge_never(  # noqa: PLR0913 - a span has two ends, and a condition a limit
         )
     longest_s = max((i.seconds(now_s) for i in found), default=0.0)
     return Verdict(check=name, status="pass", reasons=(f"at most {longest_s:.1f}s",))
+
+
+class Not:
+    """The opposite of a condition."""
+
+    def __init__(self, condition: Condition) -> None:
+        self._condition = condition
+        self.name = f"not {condition.name}"
+        self.kinds = condition.kinds
+        self.holds: Callable[..., bool] = lambda view: not condition.holds(view)
+        self.describe = condition.describe

@@ -26,6 +26,7 @@ from pytest_knav.checks.verdict import Verdict
 from pytest_knav.checks.world import World
 from pytest_knav.durations import seconds
 from pytest_knav.errors import BadInput
+from pytest_knav.history.collecting import collector_held
 from pytest_knav.history.record import STEP
 
 
@@ -155,6 +156,7 @@ def named(name: str) -> Standing:
     return STANDING[name]
 
 
+@collector_held()
 def judge_standing(
     history: History, asked: Mapping[str, Limit], *, until_s: float | None = None
 ) -> list[Finding]:

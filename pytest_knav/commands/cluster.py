@@ -20,7 +20,10 @@ app = typer.Typer(
 )
 
 _Which = Annotated[str, typer.Argument(metavar="[NAME]", help="Which cluster.")]
-_From = "A state from `save`, or objects from `kwokctl snapshot save --format k8s`."
+_From = (
+    "A state from `save`, the directory of a run in which a test failed, or objects "
+    "from `kwokctl snapshot save --format k8s`."
+)
 _Live = typer.Option("--live", help="Let everything run; else nothing moves in it.")
 
 
@@ -98,7 +101,9 @@ def up(  # noqa: PLR0913 - one a flag
     ] = None,
     source: Annotated[
         Path | None,
-        typer.Option("--from", help=f"Begin with a file: {_From}", metavar="FILE"),
+        typer.Option(
+            "--from", help=f"Begin with what is kept: {_From}", metavar="FILE"
+        ),
     ] = None,
     live: Annotated[bool, _Live] = False,
 ) -> None:

@@ -11,6 +11,8 @@ from pytest_knav.control_plane.api import total
 from pytest_knav.control_plane.assets import CONTROL_PLANE
 from pytest_knav.control_plane.config import ClusterConfig, make_config
 from pytest_knav.control_plane.plane import ControlPlane
+from pytest_knav.control_plane.restorable import STATE_FILE
+from pytest_knav.control_plane.services import metrics_server
 from pytest_knav.control_plane.state import loading, snapshot
 from pytest_knav.control_plane.state.model import State
 from pytest_knav.control_plane.state.standing import remedy, standing
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_knav.control_plane.registry import ClusterEntry
 
 _MIB = 1024**2
+_SHOWN_MAX = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +49,10 @@ class Source:
 
     @classmethod
     def read(cls, path: Path, say: Callable[[str], None]) -> Source:
-        """Return what is in a file; see `snapshot.read`."""
+        """Return what is in a file, or was kept by a run; see `snapshot.read`."""
+        if path.is_dir():
+            path = kept_in(path)
+            say(f"from {path}")
         found = snapshot.read(path, say)
         if isinstance(found, State):
             return cls(path=path, state=found, objects=[])
@@ -74,6 +80,9 @@ class Source:
         if self.state is not None:
             written = plane.states.restore(self.state, live=live)
             done = f"{written} keys written"
+            # Its process has not come along: kubectl would wait for it in vain.
+            if metrics_server.forget(plane.api):
+                done += ", metrics-server left away"
         else:
             put, left = loading.replace_all(plane, self.objects, live=live)
             done = f"{put} objects of {self.path.name} put in"
@@ -87,6 +96,31 @@ class Source:
             total(plane.api, "/api/v1/pods"),
         )
         return f"{done}; it has {nodes} nodes and {pods} pods"
+
+
+def kept_in(run: Path) -> Path:
+    """
+    Return the state that a run has kept of a test that failed.
+
+    Args:
+        run: The directory of the run, or of one test of it.
+
+    Raises:
+        BadInput: It has kept none, or of several tests.
+
+    """
+    found = sorted({*run.glob(STATE_FILE), *run.glob(f"*/{STATE_FILE}")})
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise BadInput(
+            f"{run}: no state was kept there: give a file of `knav cluster save`, or "
+            "the directory of a run in which a test failed, such as .knav/runs/latest"
+        )
+    shown = "".join(f"\n  --from {path.parent}" for path in found[:_SHOWN_MAX])
+    more = len(found) - _SHOWN_MAX
+    rest = f"\n  and {more} more" if more > 0 else ""
+    raise BadInput(f"{run}: {len(found)} tests failed in it: choose one:{shown}{rest}")
 
 
 def save(name: str, target: Path) -> str:

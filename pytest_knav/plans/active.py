@@ -42,6 +42,7 @@ class ActiveFault:
         draw: What its choices are drawn from.
         started_at: Time and revision of its first write: the zero of every duration.
         signals: What was observed of it, by name, in seconds since the start.
+        left_out: Whether nothing was broken: the test runs without its faults.
 
     """
 
@@ -58,6 +59,7 @@ class ActiveFault:
     draw: str = ""
     actor: Actor | None = None
     signals: dict[str, float] = field(default_factory=dict)
+    left_out: bool = False
 
     @property
     def name(self) -> str:
@@ -89,6 +91,6 @@ class ActiveFault:
             id=self.id,
             started_revision=self.started_at.revision,
             started_s=self.started_at.monotonic_s,
-            nodes=self.nodes,
-            pods=self.pods,
+            nodes=frozenset() if self.left_out else self.nodes,
+            pods=frozenset() if self.left_out else self.pods,
         )

@@ -269,7 +269,7 @@ TARGETS: Final = (
     ),
     Target(
         case="crash-writes",
-        what="writes of a crashed node's object, of the median one, until it is noticed",
+        what="writes of the median crashed node until it is noticed",
         figures=_each("crash-writes"),
         limit=4,
     ),

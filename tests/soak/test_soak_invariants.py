@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pytest_knav import Chaos, Cluster
 
 QUIET = 20
+# The turns that were green: a row says what was seen, not what was hoped for.
+GREEN: list[int] = []
 RACK = "topology.kubernetes.io/rack"
 # The gates of gangs; those that build on GangScheduling go with it.
 GANGLESS = {
@@ -32,9 +34,11 @@ def test_a_quiet_run_is_green(
 ) -> None:
     """Gangs, Jobs that end and a service, twenty times: nothing is red or unsure."""
     gang = cluster.submit(Gang("gang", replicas=4, gpus_per_pod=8, topology_key=RACK))
+    # It needs a whole rack, and would starve where the service got into all of them.
+    cluster.wait_for(gang.running, timeout="60s")
     serve = cluster.submit(Deployment("serve", replicas=8, gpus_per_pod=4))
     work = cluster.submit(Job("work", completions=16, gpus_per_pod=2, run_for="1s"))
-    cluster.wait_for(gang.running, serve.running, timeout="60s")
+    cluster.wait_for(serve.running, timeout="60s")
     cluster.wait_for(work.finished, timeout="60s")
     cluster.catch_up()
 
@@ -43,8 +47,10 @@ def test_a_quiet_run_is_green(
     verdicts = {f.name: f.verdict.status for f in found if f.looked_at}
     assert set(verdicts) >= {"gang", "placement", "capacity", "topology", "once"}
     assert set(verdicts.values()) == {"pass"}
+    GREEN.append(turn)
     if turn == QUIET - 1:
-        row("quiet run by all standing invariants, 16 nodes", QUIET, "all green")
+        title = "quiet run by all standing invariants, 16 nodes"
+        row(title, QUIET, f"{len(GREEN)} green")
 
 
 @pytest.mark.knav(topology="dgx-h100", nodes=8, feature_gates=GANGLESS)

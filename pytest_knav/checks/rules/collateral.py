@@ -8,8 +8,8 @@ from pytest_knav.checks.rules.base import Rule
 
 
 if TYPE_CHECKING:
-    from pytest_knav.checks.facts import PodFact
-    from pytest_knav.checks.places import Break
+    from pytest_knav.checks.facts import NodeFact, PodFact
+    from pytest_knav.checks.places import Break, NodeState
     from pytest_knav.checks.world import World
 
 # Reasons of the condition DisruptionTarget (core/v1/types.go, taint_eviction.go).
@@ -34,8 +34,6 @@ class CollateralRule(Rule):
     def __init__(self, world: World, *, at_most: float | None = None) -> None:
         super().__init__(world)
         self._at_most = at_most
-        self._hit_nodes: set[str] = set()
-        self._hit_pods: set[str] = set()
         self._preempted: list[tuple[float, str]] = []
         self._tainted_until: dict[str, float] = {}
 
@@ -48,12 +46,16 @@ class CollateralRule(Rule):
         return f"collateral: who was not hit is left alone{limit}"
 
     def fault(self, fault: Break, at: float) -> None:
-        """Remember whom it hits."""
+        """Count what there is to be left alone by."""
         del at
         if fault.cleared_s is None:
             self.looked_at += 1
-            self._hit_nodes |= fault.nodes
-            self._hit_pods |= fault.pods
+
+    def node(self, node: NodeState, before: NodeFact | None, at: float) -> None:
+        """Remember until when it had a taint that evicts."""
+        taken = set(before.taints if before else ()) - set(node.fact.taints)
+        if any(taint.effect == "NoExecute" for taint in taken):
+            self._tainted_until[node.fact.name] = at
 
     def pod(self, before: PodFact | None, after: PodFact | None, at: float) -> None:
         """Judge an eviction."""
@@ -62,8 +64,7 @@ class CollateralRule(Rule):
         if (after is not None and after.live) or not self.looked_at:
             return
         reason = (after or before).disruption
-        hit = before.spec.uid in self._hit_pods or before.node in self._hit_nodes
-        if hit or not reason:
+        if not reason or self._is_hit(before, at):
             return
         name = before.spec.name
         if reason == _PREEMPTED and self.world.in_force:
@@ -87,7 +88,18 @@ class CollateralRule(Rule):
         """Return how many were displaced."""
         return f"{len(self._preempted)} preempted outside of the blast radius"
 
+    def _is_hit(self, pod: PodFact, at: float) -> bool:
+        """Return whether a pod stands in a blast radius, or did a moment ago."""
+        return any(
+            pod.spec.uid in fault.pods or pod.node in fault.nodes
+            for fault in self.world.breaks.values()
+            if fault.cleared_s is None or at - fault.cleared_s <= _RECENT_S
+        )
+
     def _had_taint(self, pod: PodFact, at: float) -> bool:
         node = self.world.nodes[pod.node or ""]
-        recent = node.freed_s > at - _RECENT_S or node.gone_s is not None
-        return recent or any(taint.effect == "NoExecute" for taint in node.since)
+        until_s = self._tainted_until.get(node.fact.name)
+        recent = until_s is not None and at - until_s <= _RECENT_S
+        if recent or node.gone_s is not None:
+            return True
+        return any(taint.effect == "NoExecute" for taint in node.since)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from pytest_knav.checks.places import ALWAYS
@@ -22,12 +23,32 @@ _EACH_S = 0.1
 _BY_TAINT = "DeletionByTaintManager"
 
 
+@dataclass(slots=True)
+class _Tainted:
+    """
+    A node that has had NoExecute taints without a break.
+
+    Attributes:
+        since_s: Since when.
+        now: Those that it has, and since when each.
+        seen: Those that it has had since then.
+
+    """
+
+    since_s: float
+    now: dict[Taint, float]
+    seen: set[Taint]
+
+
 class EvictionRule(Rule):
     """
     A pod on a node with a NoExecute taint is evicted when its toleration is over.
 
     Not later than some seconds after it, more where many are due at once, and not
-    before. The time in which the control plane is broken does not count.
+    before. The time in which the control plane is broken does not count. A taint that
+    another one takes the place of, or joins, does not begin anew: what was due stays
+    due, at the earliest and at the latest of what the tolerations say
+    (pkg/controller/tainteviction/taint_eviction.go, processPodOnNode).
     """
 
     name: ClassVar[str] = "eviction"
@@ -36,8 +57,7 @@ class EvictionRule(Rule):
     def __init__(self, world: World, *, late_s: float = USUAL_S) -> None:
         super().__init__(world)
         self._late_s = late_s
-        # For each node: its NoExecute taints, and the pods that were on it and stay.
-        self._due: dict[str, dict[Taint, float]] = {}
+        self._due: dict[str, _Tainted] = {}
         self._bound_s: dict[str, float] = {}
         self._most = 0
 
@@ -53,12 +73,15 @@ class EvictionRule(Rule):
         evicting = {t: s for t, s in node.since.items() if t.effect == "NoExecute"}
         if node.gone_s is not None:
             evicting = {}
-        old = self._due.get(name, {})
-        if old.keys() - evicting.keys():
+        old = self._due.get(name)
+        if old is not None and old.now.keys() - evicting.keys():
             for pod in list(node.pods.values()):
                 self._judge_stay(pod, old, at)
         if evicting:
-            self._due[name] = evicting
+            if old is None:
+                old = self._due[name] = _Tainted(min(evicting.values()), {}, set())
+            old.now = evicting
+            old.seen |= evicting.keys()
             waiting = sum(len(self.world.nodes[one].pods) for one in self._due)
             self._most = max(self._most, waiting)
         else:
@@ -86,30 +109,24 @@ class EvictionRule(Rule):
                 self._judge_stay(pod, taints, until_s)
 
     def _judge_stay(
-        self,
-        pod: PodFact,
-        taints: dict[Taint, float],
-        at: float,
-        *,
-        evicted: bool = False,
+        self, pod: PodFact, tainted: _Tainted, at: float, *, evicted: bool = False
     ) -> None:
         """Judge how long a pod was on a node after its taints."""
         if not pod.live:
             return
-        stays = [(taint, pod.spec.stays_s(taint)) for taint in taints]
-        limits = [limit for _, limit in stays if limit is not None]
-        if not limits:
+        stays = {taint: pod.spec.stays_s(taint) for taint in tainted.seen}
+        if all(stays[taint] is None for taint in tainted.now):
             return
         self.looked_at += 1
-        stay_s, bound_s = min(limits), self._bound_s.get(pod.spec.uid, ALWAYS)
-        first_s, last_s = min(taints.values()), max(taints.values())
-        if evicted and stay_s - (at - first_s) > _EARLY_S:
-            text = (
-                f"pod {pod.spec.name} was evicted {at - first_s:.1f}s after the taint "
-                f"of {pod.node}, which it tolerates for {stay_s:g}s"
-            )
-            self.measured(at, stay_s - (at - first_s), _EARLY_S, text, since_s=first_s)
-        late_s = self.world.well_for(max(last_s, bound_s), at) - stay_s
+        limits = [limit for limit in stays.values() if limit is not None]
+        if evicted:
+            self._judge_early(pod, tainted.since_s, min(limits), at)
+        at_once = [since for taint, since in tainted.now.items() if stays[taint] == 0]
+        # What is not tolerated does not wait for the rest.
+        since_s = min(at_once) if at_once else max(tainted.now.values())
+        stay_s = 0.0 if at_once else max(limits)
+        bound_s = self._bound_s.get(pod.spec.uid, ALWAYS)
+        late_s = self.world.well_for(max(since_s, bound_s), at) - stay_s
         if late_s > 0:
             still = "left" if evicted else "was not evicted from"
             text = (
@@ -118,3 +135,15 @@ class EvictionRule(Rule):
             )
             limit_s = self._late_s + _EACH_S * self._most
             self.measured(at, late_s, limit_s, text, since_s=at - late_s)
+
+    def _judge_early(
+        self, pod: PodFact, since_s: float, stay_s: float, at: float
+    ) -> None:
+        """Judge an eviction against the shortest that it tolerates."""
+        early_s = stay_s - (at - since_s)
+        if early_s > _EARLY_S:
+            text = (
+                f"pod {pod.spec.name} was evicted {at - since_s:.1f}s after the taint "
+                f"of {pod.node}, which it tolerates for {stay_s:g}s"
+            )
+            self.measured(at, early_s, _EARLY_S, text, since_s=since_s)

@@ -39,14 +39,18 @@ class OnceRule(Rule):
 
     def pod(self, before: PodFact | None, after: PodFact | None, at: float) -> None:
         """Follow who runs and who has succeeded, index by index."""
+        ran = before is not None and _runs(before)
+        changed = ran != (after is not None and _runs(after))
+        succeeded = after is not None and after.phase == "Succeeded"
         fact = after or before
-        if fact is None or fact.spec.index is None or fact.spec.crew is None:
+        if fact is None or not (changed or succeeded):
             return
         crew, index = fact.spec.crew, fact.spec.index
-        if after is not None and after.phase == "Succeeded":
+        if index is None or crew is None:
+            return
+        if after is not None and succeeded:
             self._note_success(crew, index, after, at)
-        ran = before is not None and _runs(before)
-        if ran != (after is not None and _runs(after)):
+        if changed:
             self._note_running(crew, index, at)
 
     def finish(self, until_s: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_knav.checks.facts import HARD_EFFECTS, Taint
+from pytest_knav.checks.facts import HARD_EFFECTS, Taint, matches
 from pytest_knav.checks.rules.base import Rule
 
 
@@ -69,11 +69,11 @@ class PlacementRule(Rule):
             self._allocated[record.uid] = devices
         if devices - old:
             self.looked_at += 1
-        if _tolerates(after or {}):
-            return
+        tolerations = list(_tolerations(after or {}))
         for device in sorted(devices - old):
             for taint, since in self.world.devices.tainted.get(device, {}).items():
-                if taint.effect not in HARD_EFFECTS:
+                tolerated = any(matches(one, taint) for one in tolerations)
+                if tolerated or taint.effect not in HARD_EFFECTS:
                     continue
                 text = (
                     f"claim {record.name} was given {'/'.join(device[1:])}, which had "
@@ -92,17 +92,13 @@ def devices_of(claim: Mapping[str, Any]) -> Iterator[Device]:
             yield result["driver"], result["pool"], result["device"]
 
 
-def _tolerates(claim: Mapping[str, Any]) -> bool:
-    """Return whether any request of a claim tolerates anything."""
+def _tolerations(claim: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield what any request of a claim tolerates."""
     devices = (claim.get("spec") or {}).get("devices") or {}
-    return any(
-        one.get("tolerations")
-        for request in devices.get("requests") or ()
-        for one in (
-            request.get("exactly") or {},
-            *(request.get("firstAvailable") or ()),
-        )
-    )
+    for request in devices.get("requests") or ():
+        exactly, others = request.get("exactly"), request.get("firstAvailable")
+        for one in (exactly or {}, *(others or ())):
+            yield from one.get("tolerations") or ()
 
 
 def _wrong_with(node: NodeState, spec: PodSpec) -> Iterator[tuple[float, str]]:

@@ -48,7 +48,9 @@ class PriorityRule(Rule):
         if fact is None:
             return
         spec = fact.spec
-        waits = after is not None and after.waiting and spec.plain and not spec.group
+        # Other schedulers know gangs by other names than a PodGroup.
+        gang = spec.group or (spec.crew is not None and spec.crew.promise.gang)
+        waits = after is not None and after.waiting and spec.plain and not gang
         if waits:
             self._waiting.setdefault(spec.priority, {}).setdefault(spec.uid, at)
         elif spec.priority in self._waiting:

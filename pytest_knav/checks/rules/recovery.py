@@ -64,6 +64,8 @@ class RecoveryRule(Rule):
 
     def pod(self, before: PodFact | None, after: PodFact | None, at: float) -> None:
         """Follow a workload that was hit."""
+        if not self._open:
+            return
         fact = after or before
         crew = fact.spec.crew if fact else None
         if fact is None or crew is None or crew not in self._open:

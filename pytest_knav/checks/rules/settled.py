@@ -61,8 +61,10 @@ class SettledRule(Rule):
     def pod(self, before: PodFact | None, after: PodFact | None, at: float) -> None:
         """Follow who is whole again."""
         fact = after or before
-        crew = fact.spec.crew if fact else None
-        if self._healed_s is None or crew not in self._whole_s:
+        if self._healed_s is None or fact is None:
+            return
+        crew = fact.spec.crew
+        if crew is None or crew not in self._whole_s:
             return
         if crew.whole or crew.ended:
             if self._whole_s[crew] is None:
@@ -77,6 +79,8 @@ class SettledRule(Rule):
         if healed_s is None:
             return
         for crew, whole_s in self._whole_s.items():
+            if whole_s is None and not crew.ended and _hidden(crew):
+                continue
             self.looked_at += 1
             label, bound_s = crew.promise.label, self._bound_s(crew)
             if whole_s is not None:
@@ -106,16 +110,12 @@ class SettledRule(Rule):
         return self._within_s + min(_BACK_OFF_MAX_S, back_off_s)
 
     def _excused(self, crew: Crew) -> bool:
-        """Return whether pods of it wait and have no place, as far as is seen."""
-        pods = crew.live
-        waiting = [pod for pod in pods if pod.waiting]
+        """Return whether pods of it wait, and others have their place."""
+        waiting = [pod for pod in crew.live if pod.waiting]
         if not waiting:
-            return any(pod.gated for pod in pods)
+            return False
         spec = waiting[0].spec
-        if not spec.plain or crew.promise.topology_key:
-            # Devices, affinity, one place for all: whether it fits is not seen here.
-            return True
-        wanted = len(waiting) if spec.group else 1
+        wanted = len(waiting) if spec.group or crew.promise.gang else 1
         nodes = self.world.nodes.values()
         return sum(node.places(spec) for node in nodes) < wanted
 
@@ -123,6 +123,15 @@ class SettledRule(Rule):
 def _kept(crew: Crew) -> bool:
     """Return whether something makes its pods again, and some are wanted."""
     return bool(crew.promise.owner_kind) and not crew.ended and crew.expected > 0
+
+
+def _hidden(crew: Crew) -> bool:
+    """Return whether pods of it wait for what is not seen here: no verdict on them."""
+    waiting = [pod for pod in crew.live if pod.waiting]
+    if not waiting:
+        return any(pod.gated for pod in crew.live)
+    # Devices, affinity, one place for all: whether it fits is not known.
+    return not waiting[0].spec.plain or bool(crew.promise.topology_key)
 
 
 def _waiting(crew: Crew) -> str:

@@ -19,15 +19,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from pytest_knav.control_plane.api import Api
     from pytest_knav.control_plane.plane import ControlPlane
 
 NAME: Final = "metrics-server"
+_HOST: Final = "localhost"
 API_PATH: Final = "/apis/metrics.k8s.io/v1beta1"
 _SERVICE_PATH: Final = f"/api/v1/namespaces/kube-system/services/{NAME}"
 _APISERVICE: Final = "v1beta1.metrics.k8s.io"
 _APISERVICE_PATH: Final = f"/apis/apiregistration.k8s.io/v1/apiservices/{_APISERVICE}"
 # It must be less than nine tenths of the resolution.
 _SCRAPE_TIMEOUT_SHARE: Final = 0.8
+
+
+def forget(api: Api) -> bool:
+    """Take away what leads to a metrics-server of ours; return whether it was there."""
+    service = api.get_or_none(_SERVICE_PATH)
+    if service is None or service["spec"].get("externalName") != _HOST:
+        return False
+    api.delete(_APISERVICE_PATH)
+    api.delete(_SERVICE_PATH)
+    return True
 
 
 class MetricsServer(Service):
@@ -101,7 +113,7 @@ class MetricsServer(Service):
             "metadata": {"name": NAME, "namespace": "kube-system"},
             "spec": {
                 "type": "ExternalName",
-                "externalName": "localhost",
+                "externalName": _HOST,
                 "ports": [{"name": "https", "port": self.port, "protocol": "TCP"}],
             },
         }

@@ -83,6 +83,9 @@ class Story:
             "tolerations": list(says.get("tolerations", ())),
             "priority": says.get("priority", 0),
         }
+        # The first volume is in every pod of a real cluster.
+        token = {"name": "kube-api-access", "projected": {"sources": []}}
+        spec["volumes"] = [token, *says.get("volumes", ())]
         if node:
             spec["nodeName"] = node
         conditions = [{"type": "Ready", "status": str(phase == "Running")}]
@@ -107,7 +110,7 @@ class Story:
         metadata = {"name": name, "namespace": "default", "uid": f"job-{name}"}
         self._put(at, "Job", {"metadata": metadata, "spec": spec, "status": status})
 
-    def claim(self, at: float, name: str, *gpus: str) -> None:
+    def claim(self, at: float, name: str, *gpus: str, **says: Any) -> None:
         """Say which devices of node n1 a claim has."""
         results = [
             {"driver": "gpu.nvidia.com", "pool": "n1", "device": gpu, "request": "r"}
@@ -115,7 +118,10 @@ class Story:
         ]
         status = {"allocation": {"devices": {"results": results}}} if gpus else {}
         metadata = {"name": name, "namespace": "default", "uid": f"claim-{name}"}
-        self._put(at, "ResourceClaim", {"metadata": metadata, "status": status})
+        exactly = {"tolerations": list(says.get("tolerations", ()))}
+        spec = {"devices": {"requests": [{"name": "r", "exactly": exactly}]}}
+        claim = {"metadata": metadata, "spec": spec, "status": status}
+        self._put(at, "ResourceClaim", claim)
 
     def slice_(self, at: float, **taints: str) -> None:
         """Say which taint each GPU of node n1 has: gpu_0="xid:NoSchedule"."""
@@ -133,9 +139,15 @@ class Story:
         old = self.seen.objects.pop((kind, name))
         self._record(at, "DELETED", kind, old)
 
-    def inject(self, at: float, *nodes: str, pods: tuple[str, ...] = ()) -> None:
+    def inject(
+        self,
+        at: float,
+        *nodes: str,
+        pods: tuple[str, ...] = (),
+        kind: str = "component",
+    ) -> None:
         """Break something; with neither nodes nor pods, the control plane."""
-        data = {"nodes": list(nodes), "pods": list(pods), "started_s": at}
+        data = {"nodes": list(nodes), "pods": list(pods), "started_s": at, "kind": kind}
         data["fault"] = {"fault": "NodeCrash"}
         self.seen._add(at, "INJECTING", FAULT, "f1", "", data=data)
         self.seen._add(at, "INJECTED", FAULT, "f1", "", data=data)

@@ -147,6 +147,21 @@ class TestPlacement:
 
         assert story.status("placement") == "pass"
 
+    @pytest.mark.parametrize(
+        ("kind", "status"),
+        [("node", "fail"), ("gpu", "fail"), ("component", "pass"), ("object", "pass")],
+    )
+    def test_only_a_broken_control_plane_is_an_excuse(
+        self, story: Any, kind: str, status: str
+    ) -> None:
+        """A cordon hits no pod that runs; who binds to it meanwhile is to blame."""
+        story.node(0, "n1")
+        story.inject(4, kind=kind)
+        story.node(5, "n1", cordoned=True)
+        story.start(20, "w-0-a", "n1")
+
+        assert story.status("placement") == status
+
     def test_tainted_device(self, story: Any) -> None:
         """A GPU with a taint goes to nobody, and the good one beside it does."""
         story.slice_(1, gpu_0="xid:NoSchedule", gpu_1="")
@@ -429,6 +444,20 @@ class TestPriority:
 
         assert story.status("priority") == "pass"
 
+    def test_tied_to_a_volume(self, story: Any) -> None:
+        """A volume may be in one zone alone: that is not seen, so nobody is blamed."""
+        claim = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
+        self.story_of(story, 40.0, volumes=[claim])
+
+        assert story.status("priority") == "pass"
+
+    def test_gang_of_another_scheduler(self, story: Any) -> None:
+        """A member of a gang waits for the others, by whatever name it has them."""
+        story.submit("v", expected=2, gang=True)
+        self.story_of(story, 40.0)
+
+        assert story.status("priority") == "pass"
+
     def test_does_not_fit(self, story: Any) -> None:
         """What needs 16 GPUs is not overtaken on a node with 8."""
         self.story_of(story, 40.0, gpus=16)
@@ -464,6 +493,17 @@ class TestCollateral:
         story.inject(10, "n1")
         story.pod(20, "w-0-a", "n2", deleting=True, reason=reason)
 
+    def test_long_after_its_node_was_hit(self, story: Any) -> None:
+        """A fault that is over is no excuse for what comes later."""
+        story.node(0, "n1")
+        story.start(1, "w-0-a", "n1")
+        story.inject(10, "n1")
+        story.clear(20)
+        evicted = {"deleting": True, "reason": "DeletionByTaintManager"}
+        story.pod(40, "w-0-a", "n1", **evicted)
+
+        assert story.status("collateral") == "fail"
+
     def test_evicted_without_a_taint(self, story: Any) -> None:
         """An eviction for a taint that is not there."""
         self.story_of(story, "DeletionByTaintManager")
@@ -471,6 +511,27 @@ class TestCollateral:
         assert "w-0-a was evicted for a taint from n2" in str(
             story.judge("collateral").verdict
         )
+
+    def test_evicted_one_after_the_other(self, story: Any) -> None:
+        """That another pod has just left the node is no excuse."""
+        self.story_of(story, "")
+        story.gone(20.5, "w-0-a")
+        evicted = {"deleting": True, "reason": "DeletionByTaintManager"}
+        story.pod(15, "u-0-a", "n2")
+        story.pod(21, "u-0-a", "n2", **evicted)
+
+        assert story.status("collateral") == "fail"
+
+    def test_taint_that_was_just_taken_back(self, story: Any) -> None:
+        """What it has caused may come a moment later."""
+        self.story_of(story, "")
+        story.pod(15, "u-0-a", "n2")
+        story.node(21, "n2", f"{UNREACHABLE}:NoExecute")
+        story.node(22, "n2")
+        evicted = {"deleting": True, "reason": "DeletionByTaintManager"}
+        story.pod(23, "u-0-a", "n2", **evicted)
+
+        assert story.status("collateral") == "pass"
 
     def test_preempted(self, story: Any) -> None:
         """A preemption counts where the test says how many there may be."""
