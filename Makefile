@@ -48,7 +48,7 @@ $(STAMP): pyproject.toml
 assets: $(STAMP)
 	@$(title) 'the binaries of the control plane'
 	$(BIN)/knav assets install
-	$(BIN)/knav assets install prometheus metrics-server toxiproxy-server
+	$(BIN)/knav assets install prometheus metrics-server toxiproxy-server descheduler
 
 check: $(STAMP) lint types ## Lint, format, types, generated documentation
 	@$(title) 'docs/reference is fresh'

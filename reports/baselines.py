@@ -36,6 +36,7 @@ LEFT_OUT: pytest.StashKey[list[str]] = pytest.StashKey()
 _HEAD: Final = ("test", "", "back", "pods lost", "goodput", "of")
 _NAME_MAX: Final = 40
 _TEXT_MAX: Final = 200
+_MENDED: Final = "* whole again only once the fault was over"
 
 
 def is_baseline(item: pytest.Item) -> bool:
@@ -102,7 +103,8 @@ def compared(records: Sequence[TestRecord]) -> Iterator[tuple[str, str]]:
         name = twin_of(twin.test).rpartition("::")[2]
         name = name if len(name) <= _NAME_MAX else f"{name[: _NAME_MAX - 1]}…"
         if test is not None:
-            rows.append(((name, "with", *_figures(test.effect)), "", ""))
+            note = _MENDED if test.effect.get("mended") else ""
+            rows.append(((name, "with", *_figures(test.effect)), note, ""))
             name = ""
         rows.append(((name, "without", *_figures(twin.effect)), *_said(test, twin)))
     cells = [_HEAD, *(row for row, _, _ in rows)]
@@ -132,7 +134,7 @@ def _figures(effect: Mapping[str, float | None]) -> tuple[str, ...]:
     back, goodput = effect["back_s"], effect["goodput"]
     lost, window_s = effect["pods_lost"], effect["window_s"]
     return (
-        "never" if back is None else f"{back:.1f}s",
+        "never" if back is None else f"{back:.1f}s{'*' * bool(effect.get('mended'))}",
         f"{lost:.0f}",
         "?" if goodput is None else f"{goodput:.1%}",
         f"{window_s:.1f}s",

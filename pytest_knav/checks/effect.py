@@ -43,6 +43,8 @@ class Effect:
         goodput: The share of the time they should have run in which they did, on
             nothing that was broken in truth, whatever the API said; of a gang, in which
             all its members did. None where there is nothing to share.
+        mended: How many were whole again only as a fault was over: they have not come
+            back by themselves.
 
     """
 
@@ -51,6 +53,7 @@ class Effect:
     back_s: float | None
     pods_lost: int
     goodput: float | None
+    mended: int = 0
 
     def as_data(self) -> dict[str, Any]:
         """Return it as JSON can hold it."""
@@ -106,6 +109,7 @@ class _Course:
     followed: bool | None = None
     whole_s: float | None = None
     broken: bool = False
+    mended: bool = False
     good_s: float = 0.0
     owed_s: float = 0.0
     lost: int = 0
@@ -142,7 +146,10 @@ class _Following(Rule):
             self._until(course, at)
             if course.followed is None:
                 self._begin(course)
+            was_whole = course.whole
             self._change(crew, course, at)
+            if course.followed and course.whole and not was_whole:
+                course.mended = True
 
     def effect(self, until_s: float) -> Effect:
         """Return what came of all that were whole when the fault began."""
@@ -160,6 +167,7 @@ class _Following(Rule):
             back_s=back_s,
             pods_lost=sum(course.lost for course in found),
             goodput=sum(c.good_s for c in found) / owed_s if owed_s else None,
+            mended=sum(course.mended for course in found),
         )
 
     def _change(self, crew: Crew, course: _Course, at: float) -> None:
@@ -172,7 +180,7 @@ class _Following(Rule):
         if not course.followed:
             return
         if not course.whole:
-            course.broken, course.whole_s = True, None
+            course.broken, course.mended, course.whole_s = True, False, None
         elif course.whole_s is None:
             course.whole_s = at
 

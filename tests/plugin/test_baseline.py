@@ -220,6 +220,17 @@ class TestTable:
             ["left", "out:", "NodeCrash", "on", "n1"],
         ]
 
+    def test_taken_back_is_not_recovered(self) -> None:
+        """A time that ends with the fault is marked, and the mark explained."""
+        effect = {"back_s": 3.3, "pods_lost": 0, "goodput": 0.03, "window_s": 3.4}
+        failed = record("a.py::test_x", "fail", effect={**effect, "mended": 1})
+        twin = record("a.py::test_x[without-fault]", "baseline", baseline=True)
+
+        _, with_fault, note, *_ = [line for line, _ in compared([failed, twin])]
+
+        assert "3.3s*" in with_fault
+        assert note.strip() == "* whole again only once the fault was over"
+
     def test_a_red_baseline_is_told(self) -> None:
         """What fails without the fault as well is not the fault's doing alone."""
         failed = record("a.py::test_x", "fail")

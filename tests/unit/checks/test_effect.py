@@ -117,3 +117,26 @@ def test_what_is_over_loses_nothing(story: Story) -> None:
 
     assert found is not None
     assert (found.back_s, found.pods_lost) == (0.0, 0)
+
+
+def test_taken_back_is_not_recovered(story: Story) -> None:
+    """Who is whole again only with the fault's end has not come back by itself."""
+    pair(story)
+    story.inject(10.0, "n2")
+    story.clear(14.0)
+
+    found = effect_of(story.history, 20.0)
+
+    assert found is not None
+    assert (found.back_s, found.mended) == (4.0, 1)
+
+
+def test_back_before_the_fault_is_over(story: Story) -> None:
+    """Who is whole on good nodes owes nothing to the fault's end."""
+    pair(story)
+    moved(story)
+
+    found = effect_of(story.history, 35.0)
+
+    assert found is not None
+    assert (found.back_s, found.mended) == (10.0, 0)
