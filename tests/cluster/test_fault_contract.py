@@ -9,6 +9,7 @@ import pytest
 from pytest_knav import Deployment, between, faults
 from pytest_knav.faults import contract
 from pytest_knav.faults.expressions import parse_target
+from pytest_knav.history.record import FAULT
 
 
 if TYPE_CHECKING:
@@ -102,11 +103,16 @@ def test_every_fault_of_the_catalogue_is_tried() -> None:
     "name", [pytest.param(n, marks=MARKS.get(n, ())) for n in sorted(EXAMPLES)]
 )
 def test_a_fault_keeps_the_contract(cluster: Cluster, chaos: Chaos, name: str) -> None:
-    """Seen, written down, taken back whole."""
+    """Seen, written down with what it hits, taken back whole."""
     work = cluster.submit(Deployment("work", replicas=8, gpus_per_pod=2))
     cluster.wait_for(work.running, timeout="60s")
+    fault = EXAMPLES[name]()
 
-    contract.check_fault(EXAMPLES[name](), cluster, chaos)
+    contract.check_fault(fault, cluster, chaos)
+
+    # Without it a cordon would excuse whatever happens meanwhile (checks/places.py).
+    (begun,) = (r for r in chaos.history.records(FAULT) if r.verb == "INJECTING")
+    assert (begun.data or {})["kind"] == fault.kind
 
 
 @pytest.mark.knav(topology="dgx-h100", nodes=4, network=True)
