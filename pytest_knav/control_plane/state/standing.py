@@ -6,11 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pytest_knav.control_plane import processes
-from pytest_knav.control_plane.state.restore import (
-    LOCK_FILE,
-    UNFINISHED_FILE,
-    WORKING,
-)
+from pytest_knav.control_plane.state.quiet import WORKING
+from pytest_knav.control_plane.state.restore import LOCK_FILE, UNFINISHED_FILE
 
 
 if TYPE_CHECKING:
