@@ -18,12 +18,10 @@ STAMP := $(VENV)/.installed
 PYTEST := $(BIN)/python -m pytest
 RESULTS := .knav/allure-results
 REPORT := .knav/report
-# How the tests without clusters are run while those with clusters are.
-NICE :=
 title = printf '\n==> %s\n'
 
 .PHONY: help install assets check lint types test test-unit test-plugin test-browser \
-	test-cluster test-cluster-shown chaos soak bench report docs clean
+	test-cluster chaos soak bench report docs clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' \
@@ -64,27 +62,22 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 # What needs no cluster keeps one core busy each, so two of them run at a time, each
-# with its output in one piece. Tests with clusters wait half of their time: the others
-# take what is left, one after the other and with the lowest priority.
-test: check ## The project's own tests, and check
-	@$(MAKE) -k -j2 -Otarget NICE='nice -n 19' \
-		test-cluster-shown test-unit test-plugin test-browser
+# with its output in one piece.
+test: $(STAMP) ## The project's own tests, and check
+	@$(MAKE) -j2 -Otarget check test-unit test-plugin test-browser
+	@$(MAKE) test-cluster
 
 test-unit: $(STAMP)
 	@$(title) 'tests/unit: no processes'
-	$(NICE) $(PYTEST) tests/unit $(ARGS)
+	$(PYTEST) tests/unit $(ARGS)
 
 test-plugin: $(STAMP)
 	@$(title) 'tests/plugin: pytest in pytest, packages'
-	$(NICE) $(PYTEST) tests/plugin -n $(WORKERS) $(ARGS)
+	$(PYTEST) tests/plugin -n $(WORKERS) $(ARGS)
 
 test-browser: $(STAMP)
 	@$(title) 'tests/browser: pictures in chromium; skipped without one'
-	$(NICE) $(PYTEST) tests/browser $(ARGS)
-
-# Its dots are seen as they come, whatever runs beside it.
-test-cluster-shown:
-	@$(MAKE) -Onone NICE= test-cluster
+	$(PYTEST) tests/browser $(ARGS)
 
 test-cluster: assets
 	@$(title) 'tests/cluster: real control planes'

@@ -81,10 +81,10 @@ class RunningSystem:
         hooks = [item for item in objects if webhooks.is_webhook(item)]
         rest = [item for item in objects if not webhooks.is_webhook(item)]
         installer = manifests.Installer(self._plane.api)
+        installer.install(rest)
         for name in self.system.replaces:
             self._plane.replaced.add(name)
             self._plane.components[name].end()
-        installer.install(rest)
         if self.system.webhooks_first:
             installer.install(hooks)
         self._installed = True

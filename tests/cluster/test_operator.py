@@ -39,7 +39,7 @@ DESCHEDULER = System(
     files={"policy.yaml": POLICY},
     ready="https://127.0.0.1:{port}/healthz",
 )
-# Instead of the stock one, under its name: it fills nodes instead of spreading pods.
+# Instead of the stock one, for pods that name no scheduler: it fills nodes.
 PACKING = """
 apiVersion: kubescheduler.config.k8s.io/v1
 kind: KubeSchedulerConfiguration
