@@ -6,6 +6,7 @@ import fcntl
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from pytest_knav.control_plane import retrying
 from pytest_knav.errors import ClusterError
 
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from pytest_knav.control_plane.registry import ClusterEntry
 
 LOCK_FILE: Final = "in-use.lock"
+# A process that is killed while it starts another one leaves its open files to that
+# one, until the new program has begun.
+_PATIENCE_S: Final = 2.0
 
 
 class Busy(ClusterError):
@@ -44,11 +48,17 @@ def held(path: Path, message: str) -> Iterator[None]:
     """
     Hold a lock file for the time of a block; raises `Busy` with a message if taken.
 
-    A process that dies lets go of it.
+    A process that dies lets go of it, if not at once.
     """
     with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Busy(message) from error
+
+        def mine() -> bool:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+        if not retrying.until(mine, timeout_s=_PATIENCE_S):
+            raise Busy(message)
         yield

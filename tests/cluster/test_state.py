@@ -22,6 +22,7 @@ from pytest_knav.control_plane.plane import Binaries, ControlPlane
 from pytest_knav.control_plane.state import restore as restoring
 from pytest_knav.control_plane.state import table
 from pytest_knav.control_plane.state.model import State
+from pytest_knav.control_plane.state.quiet import WORKING
 from pytest_knav.errors import ClusterError
 from pytest_knav.history.connection import ConnectionLost
 
@@ -365,9 +366,7 @@ def test_a_state_lives_on_in_another_cluster(
 
         works = retrying.until(scaled, timeout_s=60)
         own = {
-            name: c.pid
-            for name, c in plane.components.items()
-            if name not in restoring.WORKING
+            name: c.pid for name, c in plane.components.items() if name not in WORKING
         }
 
     # Kubelets are served by the KWOK of the cluster that they are in.
