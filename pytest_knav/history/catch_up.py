@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from pytest_knav.errors import Inconclusive
 from pytest_knav.history.connection import ApiError, ConnectionLost
-from pytest_knav.history.fill import Unfillable
 from pytest_knav.history.listing import list_all, revision_of, uid_of
+from pytest_knav.history.revisions import Unfillable
 from pytest_knav.history.transport import METADATA_ONLY
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pytest_knav.history.fill import Revisions
     from pytest_knav.history.history import History
     from pytest_knav.history.resources import Resource
+    from pytest_knav.history.revisions import Revisions
     from pytest_knav.history.transport import Transport
     from pytest_knav.history.watcher import Watcher
 
@@ -160,16 +160,12 @@ class CatchUp:
         followed = [watcher.resource for watcher in known]
         since = min(watcher.revision for watcher in known)
         try:
-            changed = self._revisions.changed(since, revision)
+            last = self._revisions.last(
+                [resource.etcd_prefix for resource in followed], since, revision
+            )
         except Unfillable:
             return {}
-        return {
-            resource.kind: max(
-                (at for key, at in changed if key.startswith(resource.etcd_prefix)),
-                default=0,
-            )
-            for resource in followed
-        }
+        return {resource.kind: last[resource.etcd_prefix] for resource in followed}
 
     def _reach(self, watcher: Watcher, revision: int) -> None:
         left_s = self._deadline - time.monotonic()

@@ -10,40 +10,25 @@ says. Without etcd's address every revision is looked at, as long as they are fe
 
 from __future__ import annotations
 
-import base64
-import json
 import time
 from dataclasses import dataclass
-from itertools import chain
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from pytest_knav.errors import HarnessError
-from pytest_knav.history.connection import ApiError, ConnectionLost
+from pytest_knav.history.connection import ApiError
 from pytest_knav.history.listing import Listing, list_all
+from pytest_knav.history.revisions import Unfillable
 
 
 if TYPE_CHECKING:
     from pytest_knav.history.merge import JsonObject
     from pytest_knav.history.resources import Resource
-    from pytest_knav.history.transport import HttpTransport, Transport
+    from pytest_knav.history.revisions import Revisions
+    from pytest_knav.history.transport import Transport
 
 FILL_TIMEOUT_S: Final = 10.0
 CHANGES_MAX: Final = 1_000
 STATES_MAX: Final = 64
 OBJECTS_MAX: Final = 60_000
-EVENTS_MAX: Final = 50_000
-_EVERY_KEY: Final = base64.b64encode(b"\0").decode()
-
-
-class Unfillable(HarnessError):
-    """The changes in between cannot all be known; the message says why."""
-
-
-class Revisions(Protocol):
-    """Says which revisions changed what."""
-
-    def changed(self, since: int, until: int) -> list[tuple[str, int]]:
-        """Return every key changed in ``(since, until]`` and when, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,49 +47,6 @@ class Filling:
 
     steps: list[Found | Listing]
     evidence: str
-
-
-class EtcdRevisions:
-    """Asks etcd itself, through the JSON gateway on its client port."""
-
-    def __init__(self, transport: HttpTransport) -> None:
-        self._transport = transport
-
-    def changed(self, since: int, until: int) -> list[tuple[str, int]]:
-        """
-        Return every key changed in ``(since, until]`` with its revision, in order.
-
-        All keys are watched, not some: every revision changes some key, so an event at
-        `until` or later proves that nothing before it is still to come.
-
-        Raises:
-            Unfillable: They are compacted, or too many, or etcd does not answer.
-
-        """
-        if until <= since:
-            return []
-        request = {
-            "create_request": {
-                "key": _EVERY_KEY,
-                "range_end": _EVERY_KEY,
-                "start_revision": str(since + 1),
-            }
-        }
-        found: list[tuple[str, int]] = []
-        try:
-            with self._transport.stream("/v3/watch", body=request) as answers:
-                for line in chain.from_iterable(answers):
-                    result = json.loads(line)["result"]
-                    if result.get("canceled"):
-                        raise Unfillable(f"etcd refused: {line!r:.300}")
-                    found += [_key_and_revision(e) for e in result.get("events", ())]
-                    if found and found[-1][1] >= until:
-                        return [change for change in found if change[1] <= until]
-                    if len(found) > EVENTS_MAX:
-                        raise Unfillable(f"more than {EVENTS_MAX} changes in etcd")
-        except (ApiError, ConnectionLost, ValueError, KeyError) as error:
-            raise Unfillable(f"etcd could not be asked: {error!r}") from error
-        raise Unfillable("etcd ended its answer early")
 
 
 def fill(
@@ -176,8 +118,3 @@ def _at(
         return list_all(transport, resource, at_revision=revision).objects
     except ApiError as error:
         raise Unfillable(f"revision {revision} cannot be listed: {error}") from error
-
-
-def _key_and_revision(event: JsonObject) -> tuple[str, int]:
-    kv = event["kv"]
-    return base64.b64decode(kv["key"]).decode(errors="replace"), int(kv["mod_revision"])

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 from pytest_knav.errors import BadInput, HarnessError, Inconclusive
 from pytest_knav.history.catch_up import CatchUp
 from pytest_knav.history.connection import ApiError, ConnectionLost
-from pytest_knav.history.fill import EtcdRevisions
 from pytest_knav.history.heartbeat import RESOURCE as HEARTBEAT_RESOURCE
 from pytest_knav.history.heartbeat import Heartbeat
 from pytest_knav.history.history import History
+from pytest_knav.history.idle import IdleWatchers
 from pytest_knav.history.record import HEARTBEAT, OWN_PREFIX
 from pytest_knav.history.resources import DEFAULT_RESOURCES
+from pytest_knav.history.revisions import EtcdRevisions
 from pytest_knav.history.sight import Change, Moment, own_record, standing
 from pytest_knav.history.store import HistoryWriter
 from pytest_knav.history.transport import HttpTransport
@@ -88,6 +89,13 @@ class Recorder:
             for resource in resources
         ]
         self._on_request: list[Watcher] = []
+        self._idle: IdleWatchers | None = None
+        if self._revisions is not None:
+            self._idle = IdleWatchers(
+                self._revisions,
+                lambda: self._watchers,
+                lambda: self.history.newest_revision,
+            )
         self._lag_noted_at = -math.inf
         self._heartbeat: Heartbeat | None = None
         self._pulse: Watcher | None = None
@@ -128,6 +136,8 @@ class Recorder:
             self._await_lists(deadline)
             if self._heartbeat is not None:
                 self._heartbeat.start()
+            if self._idle is not None:
+                self._idle.start()
         except BaseException:
             self._end_threads()
             raise
@@ -363,9 +373,11 @@ class Recorder:
 
     def _end_threads(self) -> list[str]:
         self._stopping.set()
-        threads: list[Watcher | Heartbeat] = [*self._all_watchers()]
-        if self._heartbeat is not None:
-            threads.append(self._heartbeat)
+        others = (self._heartbeat, self._idle)
+        threads: list[Watcher | Heartbeat | IdleWatchers] = [
+            *self._all_watchers(),
+            *(thread for thread in others if thread is not None),
+        ]
         for thread in threads:
             thread.stop()
         self._transport.close()

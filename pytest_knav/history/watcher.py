@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_knav.errors import HarnessError
 from pytest_knav.history.connection import ApiError, ConnectionLost
-from pytest_knav.history.fill import Unfillable, fill
+from pytest_knav.history.fill import fill
 from pytest_knav.history.listing import list_all, revision_of
 from pytest_knav.history.packed import Said
 from pytest_knav.history.record import DELETED, GAP, WATCH
+from pytest_knav.history.revisions import Unfillable
 from pytest_knav.history.sight import Change, Moment, Sight, own_record
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_knav.history.fill import Revisions
     from pytest_knav.history.listing import Listing
     from pytest_knav.history.merge import JsonObject
     from pytest_knav.history.resources import Resource
+    from pytest_knav.history.revisions import Revisions
     from pytest_knav.history.transport import Stream, Transport
 
 SERVER_TIMEOUT_S: Final = 300

@@ -18,13 +18,29 @@ from pytest_knav import BadInput, Gang, Job, Manifest, Pod
 from pytest_knav.control_plane import processes, retrying
 from pytest_knav.control_plane.supervision import DIED, STARTED
 from pytest_knav.errors import ClusterError, WaitTimeout
+from pytest_knav.history import revisions
 from pytest_knav.history.record import STEP
+from pytest_knav.history.resources import DEFAULT_RESOURCES
+from pytest_knav.history.revisions import EtcdRevisions
+from pytest_knav.history.transport import HttpTransport
 
 
 if TYPE_CHECKING:
     from pytest_knav import Cluster
 
 pytestmark = pytest.mark.knav(topology="dgx-h100", nodes=4)
+POD_SPEC = {
+    "containers": [{"name": "c", "image": "pytest-knav.invalid/c"}],
+    "restartPolicy": "Never",
+}
+DEPLOYED = {
+    "replicas": 0,
+    "selector": {"matchLabels": {"app": "gone"}},
+    "template": {
+        "metadata": {"labels": {"app": "gone"}},
+        "spec": {"containers": POD_SPEC["containers"]},
+    },
+}
 
 
 def test_everything_listens_on_loopback_alone(cluster: Cluster) -> None:
@@ -174,6 +190,38 @@ def test_the_history_has_no_gap_over_a_restart_of_the_api_server(
     cluster.catch_up()
 
     assert cluster.history.gaps() == []
+
+
+def test_etcd_says_when_something_last_changed(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The short way, by what was deleted and what is there, is as good as the long."""
+    prefixes = [r.etcd_prefix for r in DEFAULT_RESOURCES]
+    kept = cluster.submit(Job("kept", completions=2, gpus_per_pod=1))
+    cluster.wait_for(kept.running)
+    since = cluster.catch_up()
+    jobs = "/apis/batch/v1/namespaces/default/jobs"
+    body = {"template": {"spec": POD_SPEC}}
+    cluster.plane.api.create(jobs, {"metadata": {"name": "stays"}, "spec": body})
+    # The newest change of this kind is an end.
+    deployments = "/apis/apps/v1/namespaces/default/deployments"
+    gone = {"metadata": {"name": "gone"}, "spec": DEPLOYED}
+    cluster.plane.api.create(deployments, gone)
+    cluster.plane.api.delete(f"{deployments}/gone", propagationPolicy="Background")
+    until = cluster.catch_up()
+    transport = HttpTransport(cluster.plane.etcd_url, request_timeout_s=20.0)
+    asked = EtcdRevisions(transport)
+
+    every = asked.last(prefixes, since, until)
+    monkeypatch.setattr(revisions, "SPAN_MAX", 0)
+    short = asked.last(prefixes, since, until)
+    transport.close()
+
+    changed = {prefix for prefix, at in every.items() if at}
+    assert {"/registry/jobs/", "/registry/deployments/"} <= changed
+    assert {p: at for p, at in short.items() if at > since} == {
+        p: every[p] for p in changed
+    }
 
 
 def test_a_component_that_dies_at_start_is_noticed(cluster: Cluster) -> None:
