@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pytest_knav.arguments import check_has
@@ -19,6 +20,7 @@ from pytest_knav.workloads.model import Workload
 from pytest_knav.workloads.pods import WORKLOAD_LABEL, PodInfo, pod_info
 from pytest_knav.workloads.promises import promise_of
 from pytest_knav.workloads.render import render
+from pytest_knav.workloads.status import stock_status
 
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from pytest_knav.history import History
     from pytest_knav.history.view import Condition
+    from pytest_knav.workloads.status import OwnStatus
 
 CLEAN_TIMEOUT_S = 60.0
 
@@ -68,7 +71,8 @@ class Cluster(RestorableCluster):
             )
         check_fits(workload, self.topology)
         owner = None if self.system is None else self.system.owner_of(workload)
-        handle = Handle(workload, self.history, owner=owner)
+        status = self._status_of(workload)
+        handle = Handle(workload, self.history, owner=owner, status=status)
         with self.step(f"submit {handle.subject.label}"):
             objects = render(
                 workload,
@@ -85,6 +89,21 @@ class Cluster(RestorableCluster):
         self.handles[handle.name] = handle
         self._collectives.follow(handle.subject)
         return handle
+
+    def _status_of(self, workload: Workload) -> OwnStatus | None:
+        """Return where the scheduler says how it stands with it; record that kind."""
+        if self.system is None:
+            return stock_status(workload)
+        status, served = self.system.status_of(workload), self.system.status_served()
+        if status is None or served is None or self.recorder.follows(status.kind):
+            return status
+        group, plural, versions = served
+        for version in versions:
+            with suppress(BadInput):
+                self.follow(f"{group}/{version}", plural)
+                return status
+        # Such a system can be run without its definitions; then it says nothing.
+        return None
 
     def submit_many(self, workloads: Iterable[Workload]) -> list[Handle]:
         """Create several workloads in order and return their handles."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pytest_knav.topology import Topology
     from pytest_knav.workloads.handle import Handle
     from pytest_knav.workloads.model import Workload
+    from pytest_knav.workloads.status import OwnStatus
 
 NODES_READY_TIMEOUT_S = 120.0
 CATCH_UP_TIMEOUT_S = 30.0
@@ -51,6 +52,12 @@ class UnderTest(Protocol):
 
     def owner_of(self, workload: Workload) -> tuple[str, str] | None:
         """Return kind and name of what owns the pods, where it is not as usual."""
+
+    def status_of(self, workload: Workload) -> OwnStatus | None:
+        """Return where it says how it stands with a workload; None where nowhere."""
+
+    def status_served(self) -> tuple[str, str, tuple[str, ...]] | None:
+        """Return group, plural and versions of what has that status, if it is ours."""
 
 
 class RecordedCluster:

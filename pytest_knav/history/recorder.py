@@ -182,7 +182,7 @@ class Recorder:
             HarnessError: It could not be listed in time; it is not followed then.
 
         """
-        if any(w.resource.kind == resource.kind for w in self._watchers):
+        if self.follows(resource.kind):
             return
         watcher = Watcher(
             resource, self._transport, self._record_batch, revisions=self._revisions
@@ -197,6 +197,10 @@ class Recorder:
         # A new list, because other threads may be walking through the old one.
         self._watchers = [*self._watchers, watcher]
         self._on_request.append(watcher)
+
+    def follows(self, kind: str) -> bool:
+        """Return whether a kind is being recorded."""
+        return any(watcher.resource.kind == kind for watcher in self._watchers)
 
     def rest(self) -> None:
         """

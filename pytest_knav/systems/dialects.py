@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_knav.errors import BadInput
 from pytest_knav.workloads.model import Gang, Job, Manifest
+from pytest_knav.workloads.status import OwnStatus, stock_status
 
 
 if TYPE_CHECKING:
@@ -66,6 +67,58 @@ def owner_of(system: System, workload: Workload) -> tuple[str, str] | None:
         # JobSet names its Jobs <jobset>-<replicatedJob>-<index> (pkg/util/placement).
         return "Job", f"{workload.name}-{_JOBSET_PART}-0"
     return None
+
+
+def status_of(system: System, workload: Workload) -> OwnStatus | None:
+    """
+    Return where a system says how it stands with a workload; None where it does not.
+
+    Sources: Kueue, apis/kueue/v1beta2/workload_types.go; Volcano, apis/scheduling/
+    v1beta1/types.go; scheduler-plugins, apis/scheduling/v1alpha1/types.go; KAI
+    scheduler, apis/scheduling/v2alpha2/podgroup_types.go; JobSet, api/jobset/v1alpha2/
+    jobset_types.go.
+    """
+    if not isinstance(workload, Gang | Job):
+        return None
+    if system.dialect == "native":
+        return stock_status(workload)
+    return OwnStatus(
+        namespace=workload.namespace, name=workload.name, **_STATUSES[system.dialect]
+    )
+
+
+_STATUSES: Final[Mapping[str, Mapping[str, Any]]] = {
+    # A Workload is named after its Job and a hash.
+    "kueue": {
+        "kind": "Workload.kueue.x-k8s.io",
+        "owner_kind": "Job",
+        "admitted": "Admitted",
+    },
+    "volcano": {
+        "kind": "PodGroup.scheduling.volcano.sh",
+        "phases": frozenset({"Inqueue", "Running", "Completed"}),
+    },
+    "coscheduling": {
+        "kind": "PodGroup.scheduling.x-k8s.io",
+        "phases": frozenset({"Scheduling", "Running", "Finished"}),
+    },
+    # Its phase is never set; why it waits is among its schedulingConditions.
+    "kai": {"kind": "PodGroup.scheduling.run.ai"},
+    # It restarts its Jobs, so that one of them has failed says nothing.
+    "jobset": {
+        "kind": "JobSet.jobset.x-k8s.io",
+        "completed": "Completed",
+        "failed": "Failed",
+    },
+}
+# Group, plural and versions, newest first, of what has the status.
+SERVED: Final[Mapping[str, tuple[str, str, tuple[str, ...]]]] = {
+    "kueue": ("kueue.x-k8s.io", "workloads", ("v1beta2", "v1beta1")),
+    "volcano": ("scheduling.volcano.sh", "podgroups", ("v1beta1",)),
+    "coscheduling": ("scheduling.x-k8s.io", "podgroups", ("v1alpha1",)),
+    "kai": ("scheduling.run.ai", "podgroups", ("v2alpha2",)),
+    "jobset": ("jobset.x-k8s.io", "jobsets", ("v1alpha2",)),
+}
 
 
 def _native(_system: System, _workload: Gang | Job, made: list[Object]) -> list[Object]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_knav.systems.manifests import JsonObject
     from pytest_knav.systems.model import System, SystemProcess
     from pytest_knav.workloads import Workload
+    from pytest_knav.workloads.status import OwnStatus
 
 ASSET: Final = "asset:"
 IMAGE: Final = "oci:"
@@ -102,6 +103,14 @@ class RunningSystem:
     def owner_of(self, workload: Workload) -> tuple[str, str] | None:
         """Return kind and name of what owns the pods, where it is not as usual."""
         return dialects.owner_of(self.system, workload)
+
+    def status_of(self, workload: Workload) -> OwnStatus | None:
+        """Return where it says how it stands with a workload; None where nowhere."""
+        return dialects.status_of(self.system, workload)
+
+    def status_served(self) -> tuple[str, str, tuple[str, ...]] | None:
+        """Return group, plural and versions of what has that status, if it is ours."""
+        return dialects.SERVED.get(self.system.dialect)
 
     def uninstall(self) -> None:
         """End its processes and forget them; its objects stay."""

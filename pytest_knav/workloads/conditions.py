@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_knav.history.view import View
     from pytest_knav.workloads.collective import Collective
     from pytest_knav.workloads.pods import PodInfo, PodSelector
+    from pytest_knav.workloads.status import OwnStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,9 @@ class Members:
         fabric_loss: Where it is a collective: nodes whose links are broken, as of
             `View.fabric_loss`.
         waiting: Uids of pods that wait for a rank that cannot take part.
+        admitted: Whether the system says that it has let the workload in.
+        verdict: What the system says of its end: whether all is done, and why it has
+            given up. None where the owner says it.
 
     """
 
@@ -37,6 +41,8 @@ class Members:
     owner: Mapping[str, Any] | None
     fabric_loss: Mapping[str, str | None] = field(default_factory=dict)
     waiting: frozenset[str] = frozenset()
+    admitted: bool = False
+    verdict: tuple[bool, str] | None = None
 
     @property
     def current(self) -> list[PodInfo]:
@@ -74,8 +80,9 @@ class WorkloadCondition:
     @property
     def kinds(self) -> Collection[str]:
         """Return the kinds it looks at."""
-        owner = self.subject.owner_kind
-        return ("Pod", owner) if owner else ("Pod",)
+        subject = self.subject
+        own = subject.status.kind if subject.status is not None else None
+        return ("Pod", *(kind for kind in (subject.owner_kind, own) if kind))
 
     def holds(self, view: View) -> bool:
         """Return whether it is true."""
@@ -100,6 +107,7 @@ class Subject:
         expected: How many pods run at once when it is up.
         owner_kind: `Job`, `Deployment` or None.
         collective: How its members hang together; None where each is on its own.
+        status: Where its scheduler or operator says how it stands with it, if it does.
 
     """
 
@@ -109,6 +117,7 @@ class Subject:
     owner_kind: str | None
     owner_name: str
     collective: Collective | None = None
+    status: OwnStatus | None = None
 
     @property
     def key(self) -> str:
@@ -134,6 +143,8 @@ class Subject:
             owner=owner,
             fabric_loss=view.fabric_loss if together else {},
             waiting=view.stuck.get(self.key, frozenset()) if together else frozenset(),
+            admitted=self.status is not None and self.status.has_admitted(view),
+            verdict=None if self.status is None else self.status.verdict(view),
         )
 
     def pod(self, view: View, uid: str) -> PodInfo | None:
@@ -160,8 +171,9 @@ class Subject:
                 f"; {len(members.unable)} cannot take part, {len(members.stuck)} wait "
                 "in a collective that has lost a member"
             )
-        failure = _failure(members.owner)
-        return f"{text}; {failure}" if failure else text
+        own = "" if self.status is None else self.status.describe(view)
+        rest = [part for part in (_failure(members), own) if part]
+        return "; ".join([text, *rest])
 
 
 def is_running(members: Members) -> bool:
@@ -171,6 +183,8 @@ def is_running(members: Members) -> bool:
 
 def is_finished(members: Members) -> bool:
     """Return whether the work has come to a good end."""
+    if members.verdict is not None:
+        return members.verdict[0]
     if members.owner is not None:
         conditions = members.owner.get("status", {}).get("conditions", ())
         return any(
@@ -181,8 +195,8 @@ def is_finished(members: Members) -> bool:
 
 def has_failed(members: Members) -> bool:
     """Return whether its controller, or the pod itself, has given up."""
-    if members.owner is not None:
-        return bool(_failure(members.owner))
+    if members.owner is not None or members.verdict is not None:
+        return bool(_failure(members))
     return bool(members.pods) and all(p.phase == "Failed" for p in members.pods)
 
 
@@ -211,8 +225,15 @@ def is_degraded(members: Members) -> bool:
     return bool(members.unable or members.stuck)
 
 
-def _failure(owner: Mapping[str, Any] | None) -> str:
-    conditions = (owner or {}).get("status", {}).get("conditions", ())
+def is_admitted(members: Members) -> bool:
+    """Return whether its scheduler or operator has let it in."""
+    return members.admitted
+
+
+def _failure(members: Members) -> str:
+    if members.verdict is not None:
+        return f"it has failed: {members.verdict[1]}" if members.verdict[1] else ""
+    conditions = (members.owner or {}).get("status", {}).get("conditions", ())
     for condition in conditions:
         # FailureTarget comes first: Failed has to wait for the last pod, and those on
         # a dead node stay Terminating (Kubernetes 1.31, KEP-3998).

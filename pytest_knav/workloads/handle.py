@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_knav.errors import BadInput
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_knav.history import History
     from pytest_knav.workloads.model import Workload
     from pytest_knav.workloads.pods import PodInfo
+    from pytest_knav.workloads.status import OwnStatus
 
 
 class Handle:
@@ -46,9 +48,10 @@ class Handle:
         history: History,
         *,
         owner: tuple[str, str] | None = None,
+        status: OwnStatus | None = None,
     ) -> None:
         self.workload = workload
-        self.subject = subject_of(workload, owner)
+        self.subject = replace(subject_of(workload, owner), status=status)
         self._history = history
         self.running = self._condition("running", _running_test(workload))
         endless = not isinstance(workload, Manifest) and workload.run_for is None
@@ -60,6 +63,27 @@ class Handle:
             "partially bound", conditions.is_partially_bound
         )
         self.degraded = self._condition("degraded", conditions.is_degraded)
+
+    @property
+    def admitted(self) -> WorkloadCondition:
+        """
+        Its scheduler or operator has let it in, as that says itself.
+
+        For Kueue the condition Admitted of its Workload, for Volcano and coscheduling
+        the phase of its PodGroup, for a gang of the stock scheduler the condition
+        PodGroupScheduled.
+
+        Raises:
+            BadInput: Nobody says so of such a workload.
+
+        """
+        status = self.subject.status
+        if status is None or not status.says_admitted:
+            raise BadInput(
+                f"{self.subject.label}: nothing in this cluster says whether it has "
+                "been admitted; wait for `running`, or look at `pending`"
+            )
+        return self._condition("admitted", conditions.is_admitted)
 
     def __repr__(self) -> str:
         return f"Handle({self.subject.label})"
