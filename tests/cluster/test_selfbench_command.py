@@ -91,7 +91,7 @@ def test_both_sides_are_measured_and_nothing_is_left(
     plan = Plan(
         size=TINY,
         rounds=1,
-        cases=chosen(["restore", "crash-writes"], TINY),
+        cases=chosen(["restore", "crash"], TINY),
         plain=True,
         warm=False,
     )
