@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -15,15 +16,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pictures
+import yaml
 
+from pytest_knav import Gang, Job, System
 from pytest_knav.control_plane.profiles import fast_profile, real_profile
 from pytest_knav.control_plane.speed import MEASURED_ON, SETTINGS
 from pytest_knav.control_plane.state.table import MEANINGS, REST, ROWS
 from pytest_knav.faults.catalogue import catalogue
 from pytest_knav.options import OPTIONS
+from pytest_knav.systems.dialects import dressed
 from pytest_knav.topology import PRESETS, GpuModel, Level, make_topology
 from pytest_knav.topology.dialects import DIALECTS, labelled
 from pytest_knav.topology.presets import MAX_NODES
+from pytest_knav.workloads.render import render
 
 
 if TYPE_CHECKING:
@@ -287,6 +292,44 @@ def control_planes() -> str:
     )
 
 
+def workload_dialects() -> str:
+    """Return the page of what a gang and a job become for each system."""
+    known = {"Gang": Gang, "Job": Job}
+    gang, job = (eval(text, known) for text in WORKLOADS)  # noqa: S307 - of this file
+    blocks = []
+    for dialect in sorted(CHECKED):
+        system = System(dialect, binary="bin/system", dialect=dialect, queue="team")
+        blocks += [f"## {dialect}", CHECKED[dialect]]
+        for workload in (gang, job):
+            made = dressed(
+                system, workload, render(workload, gpu_resource="nvidia.com/gpu")
+            )
+            plain = json.loads(json.dumps(made))
+            text = yaml.safe_dump_all(plain, sort_keys=False, width=88)
+            blocks.append(f"```yaml\n{text}```")
+    return _page(
+        "What workloads become",
+        "The objects that `cluster.submit` creates for a `Gang` and a `Job`, by the "
+        "dialect of the [system](../explanation/systems.md) under test.",
+        "```python\n" + "\n".join(WORKLOADS) + "\n```",
+        *blocks,
+    )
+
+
+WORKLOADS = (
+    'Gang("llama", replicas=2, gpus_per_pod=8, topology_key="example.com/rack")',
+    'Job("sweep", completions=4, parallelism=2, gpus_per_pod=1)',
+)
+# By hand: created on an API server 1.36.3 as a dry run with fieldValidation=Strict,
+# under the definitions of that project's sources.
+CHECKED = {
+    "coscheduling": "Valid by scheduler-plugins of 2026-08-16 (after v0.35.4).",
+    "jobset": "Valid by JobSet of 2026-08-18 (v0.13.0-devel).",
+    "kai": "Valid by KAI scheduler of 2026-03-07 (after v0.13.0-rc1).",
+    "kueue": "Kueue reads it from the Job; valid by Kubernetes 1.36.3.",
+    "native": "Valid by Kubernetes 1.36.3.",
+    "volcano": "Valid by Volcano of 2026-08-20 (after v1.16.0-alpha.1).",
+}
 PAGES = {
     "control-planes.md": control_planes,
     "state.md": state,
@@ -296,6 +339,7 @@ PAGES = {
     "topology.svg": pictures.cluster,
     "dialects.md": dialects,
     "time-profiles.md": time_profiles,
+    "workloads.md": workload_dialects,
 }
 
 

@@ -78,9 +78,9 @@ class WebhookDown(OfObjects):
         found: list[Change] = []
         rules = []
         for target in targets:
-            ref = _configuration(plane, target)
+            ref = configuration_of(plane, target)
             if ref is None:
-                rules.append(_rule(plane, target, self.operations))
+                rules.append(rule_of(plane, target, self.operations))
             else:
                 found += _led_astray(plane, ref)
         if rules:
@@ -91,7 +91,7 @@ class WebhookDown(OfObjects):
         return found
 
 
-def _configuration(plane: ControlPlane, name: str) -> ObjectRef | None:
+def configuration_of(plane: ControlPlane, name: str) -> ObjectRef | None:
     for kind in _KINDS:
         ref = ObjectRef(kind=kind, name=name)
         # A name of a subresource has a slash, and no object is called so.
@@ -115,7 +115,7 @@ def _led_astray(plane: ControlPlane, ref: ObjectRef) -> list[Change]:
     ]
 
 
-def _rule(
+def rule_of(
     plane: ControlPlane, target: str, operations: Sequence[str]
 ) -> dict[str, Any]:
     """Return the rule that a resource such as `jobs.batch` means."""

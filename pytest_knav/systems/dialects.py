@@ -83,11 +83,11 @@ def status_of(system: System, workload: Workload) -> OwnStatus | None:
     if system.dialect == "native":
         return stock_status(workload)
     return OwnStatus(
-        namespace=workload.namespace, name=workload.name, **_STATUSES[system.dialect]
+        namespace=workload.namespace, name=workload.name, **STATUSES[system.dialect]
     )
 
 
-_STATUSES: Final[Mapping[str, Mapping[str, Any]]] = {
+STATUSES: Final[Mapping[str, Mapping[str, Any]]] = {
     # A Workload is named after its Job and a hash.
     "kueue": {
         "kind": "Workload.kueue.x-k8s.io",
