@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_knav import Deployment, Job
-from pytest_knav.faults import BadJobs, ComponentKill, LemonNode
+from pytest_knav import Deployment, Job, between
+from pytest_knav.faults import BadJobs, ComponentKill, LemonNode, StaleWatch
 
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_knav import Chaos, Cluster, Exclusion, History
 
 
 LEMON = "dgx-h100-0002"
+# A controller whose clock is set by a file, while it runs.
+WITH_A_CLOCK = """
+import pathlib, sys, time
+real, ahead = time.time, pathlib.Path(sys.argv.pop(1))
+time.time = lambda: real() + float(ahead.read_text())
+from pytest_knav.cli import main
+main()
+"""
 
 pytestmark = pytest.mark.knav(topology="dgx-h100", nodes=12)
 
@@ -44,6 +55,12 @@ def churn(cluster: Cluster, name: str, waves: int) -> None:
     for wave in range(waves):
         job = cluster.submit(work(f"{name}-{wave}"))
         cluster.wait_for(job.finished, timeout="60s")
+
+
+def pile(cluster: Cluster, name: str, jobs: int) -> None:
+    """Run several jobs at once: what is tried again later is waited for once."""
+    made = cluster.submit_many(work(f"{name}-{number}") for number in range(jobs))
+    cluster.wait_for(*(job.finished for job in made), timeout="90s")
 
 
 def test_a_lemon_is_found_and_stays_out_over_a_kill(
@@ -113,5 +130,46 @@ def test_a_node_on_which_services_crash_is_found(
             cluster.submit(Deployment(f"service-{letter}", replicas=12, gpus_per_pod=1))
         chaos.expect.excluded(LEMON, within="60s", within_failures=24)
 
+    chaos.expect.good_nodes_kept(bad=[LEMON])
+    assert exclusion.excluded == [LEMON]
+
+
+@pytest.mark.knav(network=True)
+def test_a_lemon_is_found_by_an_old_view(
+    cluster: Cluster, chaos: Chaos, exclusion: Exclusion
+) -> None:
+    """What it watches comes three seconds late: later, but that node and no other."""
+    exclusion.start(cycle="0.2s")
+    old = StaleWatch(between("system", "apiserver"), delay="3s")
+
+    with chaos.inject(LemonNode(LEMON, probability=0.9)), chaos.inject(old):
+        pile(cluster, "late", jobs=4)
+        chaos.expect.excluded(LEMON, within="30s")
+
+    chaos.expect.good_nodes_kept(bad=[LEMON])
+    assert exclusion.excluded == [LEMON]
+
+
+def test_a_step_of_the_clock_changes_nothing(
+    cluster: Cluster, chaos: Chaos, exclusion: Exclusion, tmp_path: Path
+) -> None:
+    """An hour back while it runs, and for its next life: nobody in, nobody out."""
+    ahead = tmp_path / "ahead_s"
+    ahead.write_text("0")
+    controller = exclusion.start_command([
+        sys.executable, "-c", WITH_A_CLOCK, str(ahead),
+        "exclusion", "--kubeconfig={kubeconfig}", "--cycle=0.2s",
+    ])  # fmt: skip
+
+    with chaos.inject(LemonNode(LEMON, probability=0.9)):
+        pile(cluster, "before", jobs=4)
+        chaos.expect.excluded(LEMON, within="30s")
+        ahead.write_text("-3600")
+        pile(cluster, "behind", jobs=1)
+        controller.kill()
+        controller.restart()
+        pile(cluster, "again", jobs=1)
+
+    chaos.expect.excluded(LEMON)
     chaos.expect.good_nodes_kept(bad=[LEMON])
     assert exclusion.excluded == [LEMON]

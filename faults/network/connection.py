@@ -42,9 +42,12 @@ class OfConnection(Fault):
             raise BadInput(f"{self.name}: {error}") from error
         found = Fault.resolve(self, world, choose)
         of_system = any(link_named(name).client == SYSTEM for name in found)
-        if of_system and not world.plane.companions:
+        plane = world.plane
+        beside = any(one.client == SYSTEM for one in plane.services.values())
+        if of_system and not (plane.companions or beside):
             raise BadInput(
-                f"{self.name}: there is no system under test: give knav(system=…)"
+                f"{self.name}: there is no system under test: give knav(system=…), or "
+                "start an exclusion controller"
             )
         return found
 

@@ -252,7 +252,8 @@ def program_of_path(system: System, process: SystemProcess) -> Program:
         ClusterError: There is none, or it cannot be executed.
 
     """
-    path = Path(str(process.binary)).expanduser().resolve()
+    # Not resolved: that would lead out of a virtual environment.
+    path = Path(str(process.binary)).expanduser().absolute()
     what = f"system {system.name!r}: {process.name}: binary {path}"
     if not path.is_file():
         raise ClusterError(f"{what}: there is no such file: build it first")

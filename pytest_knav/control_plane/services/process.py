@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 from abc import abstractmethod
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pytest_knav.control_plane import ports
 from pytest_knav.control_plane.components import Component
@@ -38,6 +38,9 @@ class Service(Component):
 
     """
 
+    #: As which client of a link it speaks to the API server, if it does as one.
+    client: ClassVar[str] = ""
+
     def __init__(
         self,
         name: str,
@@ -50,7 +53,12 @@ class Service(Component):
         self.along = ExitStack()
         self.directory = plane.workdir / name
         self._program = plane.workdir / "bin" / name
-        self._binary = program
+        self._link, self._binary = self._program, program
+        environment_of = program.parent.parent
+        if (environment_of / "pyvenv.cfg").is_file():
+            # A Python finds its packages by where it seems to be (PEP 405).
+            self._link, self._binary = self.directory / "venv", environment_of
+            self._program = self._link / program.parent.name / program.name
         self._ours = False
         super().__init__(
             name,
@@ -82,9 +90,9 @@ class Service(Component):
 
     def prepare(self) -> None:
         """Make what it needs to start for the first time in this process."""
-        self._program.unlink(missing_ok=True)
-        self._program.symlink_to(self._binary)
         self.directory.mkdir(exist_ok=True, mode=0o700)
+        self._link.unlink(missing_ok=True)
+        self._link.symlink_to(self._binary)
 
     def ensure(self) -> None:
         """
