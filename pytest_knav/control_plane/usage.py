@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LOCK_FILE: Final = "in-use.lock"
 # A process that is killed while it starts another one leaves its open files to that
 # one, until the new program has begun.
-_PATIENCE_S: Final = 2.0
+_PATIENCE_S: Final = 1.0
 
 
 class Busy(ClusterError):

@@ -46,7 +46,8 @@ def wiring(workdir: Path = Path("/clusters/one")) -> Wiring:
 def world(network: object = None) -> Any:
     """Return a world whose cluster may have proxies."""
     entry = SimpleNamespace(name="one")
-    return SimpleNamespace(plane=SimpleNamespace(network=network, entry=entry))
+    plane = SimpleNamespace(network=network, entry=entry, services={}, companions=[])
+    return SimpleNamespace(plane=plane)
 
 
 class TestLinks:
