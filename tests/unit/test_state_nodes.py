@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +15,9 @@ from pytest_knav.control_plane.api import ApiRefusedError
 from pytest_knav.control_plane.state import leases, nodes
 from pytest_knav.topology import NodeSpec, Topology, make_topology
 
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TTL = "node.alpha.kubernetes.io/ttl"
 METRICS = "metrics.k8s.io/resource-metrics-path"
@@ -425,6 +428,12 @@ def by_name(name: str) -> NodeSpec:
     return TOPOLOGY.node(name)
 
 
+def make_model(api: Any, revive: Callable[[], None] = pytest.fail) -> None:
+    """Make the model of one kind of nodes."""
+    name = TOPOLOGY.nodes[2].name
+    nodes.make_models(api, TOPOLOGY, [name], lease_s=8.0, revive=revive)
+
+
 @pytest.mark.parametrize("answers", [201, 409])
 def test_a_node_that_kwok_forgets_gets_a_lease(
     monkeypatch: pytest.MonkeyPatch, answers: int
@@ -434,7 +443,7 @@ def test_a_node_that_kwok_forgets_gets_a_lease(
     monkeypatch.setattr(nodes, "_ADDED_LABELS", {})
     api: Any = ForgetfulKwok(answers=answers)
 
-    nodes.make_models(api, TOPOLOGY, [TOPOLOGY.nodes[2].name], lease_s=8.0)
+    make_model(api)
 
     [lease] = api.leases.values()
     assert lease["metadata"]["ownerReferences"][0]["uid"] == "uid-dgx-h100-0002"
@@ -447,4 +456,19 @@ def test_a_lease_that_is_refused_is_an_error(monkeypatch: pytest.MonkeyPatch) ->
     api: Any = ForgetfulKwok(answers=403)
 
     with pytest.raises(ApiRefusedError, match="403"):
-        nodes.make_models(api, TOPOLOGY, [TOPOLOGY.nodes[2].name], lease_s=8.0)
+        make_model(api)
+
+
+def test_a_kwok_that_plays_nobody_is_started_afresh(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """When not even a lease helps."""
+    monkeypatch.setattr(nodes, "_FORGOTTEN_S", 0.0)
+    monkeypatch.setattr(nodes, "_ADDED_LABELS", {})
+    monkeypatch.setattr(nodes, "_give_lease", lambda *_: None)
+    api: Any = ForgetfulKwok(answers=201)
+    name = TOPOLOGY.nodes[2].name
+
+    make_model(api, revive=lambda: api.leases.update({name: {}}))
+
+    assert name in api.leases

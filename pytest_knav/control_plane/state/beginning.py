@@ -68,7 +68,13 @@ def add_nodes(plane: ControlPlane, topology: Topology, names: Iterable[str]) -> 
     wanted = list(names)
     if not wanted:
         return plane.states.save()
-    nodes.make_models(plane.api, topology, wanted, lease_s=plane.profile.lease_s)
+    nodes.make_models(
+        plane.api,
+        topology,
+        wanted,
+        lease_s=plane.profile.lease_s,
+        revive=plane.states.revive_kubelets,
+    )
     found = plane.api.get("/api/v1/nodes")["items"]
     missing = set(wanted) - {node["metadata"]["name"] for node in found}
     made = nodes.copies(topology, missing, found, lease_s=plane.profile.lease_s)

@@ -158,10 +158,14 @@ class Quiet:
         pkg/utils/heap/heap.go: Push knows only the newer of two equal entries, Remove
         takes that one, and the older blocks the head).
         """
-        kwok = self._plane.components["kwok-controller"]
         if self._kwok_afresh:
             self._kwok_afresh = self._plane.kubelets_let_go = False
-            kwok.end()
-            kwok.start()
-            kwok.wait_healthy(timeout=HEALTHY_TIMEOUT_S)
-        kwok.release()
+            self.revive_kubelets()
+        self._plane.components["kwok-controller"].release()
+
+    def revive_kubelets(self) -> None:
+        """Let KWOK begin afresh, and return when it is healthy."""
+        kwok = self._plane.components["kwok-controller"]
+        kwok.end()
+        kwok.start()
+        kwok.wait_healthy(timeout=HEALTHY_TIMEOUT_S)
