@@ -226,11 +226,13 @@ class Controller:
         if state.excluded_s is not None:
             # The clock was ahead when it was written: no exclusion lasts longer.
             state.excluded_s = min(state.excluded_s, self.now_s())
-        self._recalled_s[name] = written.until_s
-        self._writer.written_s[name] = self._newest_s[name] = written.until_s
+        # Nor would what comes before that time be written down.
+        until_s = min(written.until_s, self.now_s())
+        self._recalled_s[name] = until_s
+        self._writer.written_s[name] = self._newest_s[name] = until_s
         self._remembered_s[name] = self.now_s()
         if written.estimator == self.estimator.name:
-            self.estimator.restore(name, written.evidence)
+            self.estimator.restore(name, written.evidence, self.now_s())
 
     def _forget(self, name: str) -> None:
         self.policy.gone(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,11 @@ def fail(replay: Replay, count: int, owner: str = "train", first: int = 0) -> No
     """Let pods fail on the lemon."""
     for number in range(first, first + count):
         replay.finish_pod(f"{owner}-bad-{number}", LEMON, good=False, owner=owner)
+
+
+def in_a_day() -> str:
+    """Return this time tomorrow, as the API has it."""
+    return (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def test_a_lemon_gets_taint_condition_and_event(
@@ -368,6 +374,27 @@ def test_a_step_of_the_clock_excludes_and_readmits_nobody(
     assert controller.policy.excluded == [LEMON]
     assert 0 <= controller.now_s() - before_s < 60
     assert controller.counts == {"exclude": 1}
+
+
+def test_what_was_written_by_a_clock_that_was_ahead_is_not_the_last_word(
+    replay: Replay, api: AnyCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is set back while the controller is dead: what fails then is kept as well."""
+    monkeypatch.setattr("pytest_knav.exclusion.controller._REMEMBER_EVERY_S", 0.0)
+    wall, tomorrow = time.time, in_a_day()
+    for name in "ab":
+        replay.finish_pod(name, LEMON, good=False, owner="train", at=tomorrow)
+    with monkeypatch.context() as ahead:
+        ahead.setattr(time, "time", lambda: wall() + 86_400)
+        controller_of(api)
+    second = controller_of(api)
+
+    replay.finish_pod("c", LEMON, good=False, owner="train", at=tomorrow)
+    see(second, api)
+
+    written = json.loads(replay.node(LEMON)["metadata"]["annotations"][ANNOTATION])
+    assert written["until"] <= second.now_s() + 0.1
+    assert sum(failed for _, failed, _ in written["evidence"].values()) > 2.9
 
 
 @pytest.mark.parametrize("limit", [{"threshold": 1.5}, {"share": -0.1}])

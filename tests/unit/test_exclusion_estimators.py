@@ -129,7 +129,7 @@ class TestEveryEstimator:
             first.update(float(at_s))
         state = json.loads(json.dumps(first.state("n")))
 
-        again.restore("n", state)
+        again.restore("n", state, 8.0)
         again.update(8.0)
 
         expected, found = first.view("n", 8.0), again.view("n", 8.0)
@@ -137,6 +137,19 @@ class TestEveryEstimator:
         if name != "bayes":
             # What Bayes knows of queues is not a node's to remember.
             assert found.failure == pytest.approx(expected.failure, abs=0.001)
+
+    def test_what_a_clock_that_was_ahead_wrote_counts_now(self, name: str) -> None:
+        """It is set right: what fails from then on weighs as much as ever."""
+        first, again = make_estimator(name), make_estimator(name)
+        for _ in range(4):
+            first.add(fail("n", at_s=86_400.0))
+        first.update(86_400.0)
+
+        again.restore("n", first.state("n"), 60.0)
+        again.add(fail("n", at_s=60.0))
+        again.update(60.0)
+
+        assert again.view("n", 60.0).failures == pytest.approx(5, abs=0.01)
 
     def test_a_node_that_is_forgotten_is_new(self, name: str) -> None:
         """As if it had never been seen."""

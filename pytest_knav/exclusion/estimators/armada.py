@@ -127,7 +127,7 @@ class Armada(Estimator):
             "t": known.last_s,
         }
 
-    def restore(self, node: str, state: dict[str, Any]) -> None:
+    def restore(self, node: str, state: dict[str, Any], now_s: float) -> None:
         """Know of a node what was written down."""
         if state:
             self._nodes[node] = _Known(
@@ -135,7 +135,7 @@ class Armada(Estimator):
                 velocity=float(state["v"]),
                 samples=int(state["n"]),
                 failures=int(state["f"]),
-                last_s=float(state["t"]),
+                last_s=min(float(state["t"]), now_s),
             )
 
     def _of(self, sample: Sample) -> tuple[_Known, _Known]:

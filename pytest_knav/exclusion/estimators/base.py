@@ -80,5 +80,9 @@ class Estimator(Protocol):
     def state(self, node: str) -> dict[str, Any]:
         """Return what is known of a node as JSON can hold it; empty for nothing."""
 
-    def restore(self, node: str, state: dict[str, Any]) -> None:
-        """Know of a node what `state` said."""
+    def restore(self, node: str, state: dict[str, Any], now_s: float) -> None:
+        """
+        Know of a node what `state` said.
+
+        A clock that was ahead may have written it: nothing counts as later than now.
+        """

@@ -153,11 +153,11 @@ class Bayes(Estimator):
             for queue, c in self._by_node.get(node, {}).items()
         }
 
-    def restore(self, node: str, state: dict[str, Any]) -> None:
+    def restore(self, node: str, state: dict[str, Any], now_s: float) -> None:
         """Know of a node what was written down."""
         for queue, (successes, failures, at_s) in state.items():
             self._by_node[node][queue] = _Counts(
-                float(successes), float(failures), float(at_s)
+                float(successes), float(failures), min(float(at_s), now_s)
             )
         if state:
             self._changed.add(node)

@@ -88,10 +88,10 @@ class Window(Estimator):
             "good": [round(at, 1) for at, success in found if success],
         }
 
-    def restore(self, node: str, state: dict[str, Any]) -> None:
+    def restore(self, node: str, state: dict[str, Any], now_s: float) -> None:
         """Know of a node what was written down."""
-        found = [(float(at), False) for at in state.get("bad", ())]
-        found += [(float(at), True) for at in state.get("good", ())]
+        found = [(min(float(at), now_s), False) for at in state.get("bad", ())]
+        found += [(min(float(at), now_s), True) for at in state.get("good", ())]
         self._nodes[node].extend(sorted(found))
 
     def _inside(
