@@ -24,10 +24,12 @@ from pytest_knav.faults.control_plane import (
     CrashLoop,
     EtcdOutOfSpace,
     LeaderLost,
+    PreemptingWork,
     PriorityChanged,
     QuotaChanged,
     SlowEtcd,
     WatchCacheExpired,
+    WebhookCertificateExpired,
     WebhookDown,
 )
 from pytest_knav.faults.gpu import (
@@ -120,6 +122,7 @@ __all__ = [
     "OutOfMemoryKill",
     "PlaceLoss",
     "PowerLoss",
+    "PreemptingWork",
     "PriorityChanged",
     "QuotaChanged",
     "Signal",
@@ -129,6 +132,7 @@ __all__ = [
     "StuckTerminating",
     "SwitchDown",
     "WatchCacheExpired",
+    "WebhookCertificateExpired",
     "WebhookDown",
     "World",
 ]

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # Generous: the machine may be busy, the answer is the same.
 SIGNAL_TIMEOUT_S = 30.0
 CLEARED_TIMEOUT_S = 60.0
+# What is a node, or named after one: `dgx-h100-0003/nic-3`.
+_OF_NODES = frozenset({"node", "gpu", "nic"})
 _NAMED = frozenset({"fault", "target"})
 
 
@@ -228,19 +230,25 @@ class Fault(ABC):
         named = {(f"{self.kind} {target}", "") for target in targets}
         return frozenset(named | {(f"node {node}", "") for node in nodes})
 
-    def check(
-        self,
-        world: World,  # noqa: ARG002 - for subclasses
-        targets: Sequence[str],  # noqa: ARG002 - likewise
-    ) -> None:
+    def check(self, world: World, targets: Sequence[str]) -> None:
         """
         Return when it can hit its targets as they are now; nothing is changed yet.
+
+        By default it can when the nodes that they are, or belong to, are there.
 
         Raises:
             BadInput: A target has failed already, or this cluster cannot express it.
 
         """
-        return
+        if self.kind not in _OF_NODES:
+            return
+        for target in targets:
+            node = target.partition("/")[0]
+            if world.history.get("Node", "", node) is None:
+                raise BadInput(
+                    f"{self.name}: {node} is not in the cluster: nothing is left of it "
+                    "to break"
+                )
 
     @abstractmethod
     def changes(self, world: World, targets: Sequence[str]) -> Sequence[Change]:
@@ -297,6 +305,14 @@ class Fault(ABC):
     def detected(self, world: World, targets: Sequence[str]) -> Signal | None:
         """Return how the control plane took note of it, once it has."""
         return self.signal(world, targets, 0.0, 0.0)
+
+    def unseen(
+        self,
+        world: World,  # noqa: ARG002 - for subclasses
+        targets: Sequence[str],  # noqa: ARG002 - likewise
+    ) -> str:
+        """Return how things stand, for the message that its signal was not seen."""
+        return ""
 
     def cleared(
         self, world: World, targets: Sequence[str], cleared_s: float

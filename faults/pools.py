@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_knav.control_plane.network.links import OF_COMPONENTS
@@ -11,7 +12,7 @@ from pytest_knav.topology.components import Kind as Part
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pytest_knav.faults.base import World
     from pytest_knav.faults.targets import Kind
@@ -62,6 +63,18 @@ def enough(text: str, count: int, there_are: int, kind: Kind) -> None:
         raise BadInput(f"{text}: there are {there_are} {kind}s")
 
 
+def fitting(world: World, pattern: str, kind: Kind) -> list[str]:
+    """Return the names that a pattern fits; refuse one that fits none."""
+    names = pool(world, kind)
+    found = [name for name in names if fnmatchcase(name, pattern)]
+    if not found:
+        raise BadInput(
+            f"no {kind} of {world.topology.name} fits {pattern!r}: it has "
+            f"{_shown(names)}"
+        )
+    return found
+
+
 def known(world: World, name: str, kind: Kind) -> None:
     """Refuse a name that there is not, with what comes close."""
     names = pool(world, kind)
@@ -72,8 +85,17 @@ def known(world: World, name: str, kind: Kind) -> None:
     close = [one for one in names if one.startswith(f"{name}/")][:_NAMES_SHOWN]
     close = close or difflib.get_close_matches(name, names, n=_NAMES_SHOWN)
     hint = f"did you mean {', '.join(close)}?" if close else ""
-    shown = " … ".join(dict.fromkeys((names[0], names[-1])))
+    if "(" in name:
+        word = name.partition("(")[0]
+        hint = (
+            "an expression is no text: import it from pytest_knav and call it, such as "
+            f"{word}(handle) with what cluster.submit returned"
+        )
     raise BadInput(
-        f"no {kind} {name!r} in {world.topology.name}: it has {shown}"
+        f"no {kind} {name!r} in {world.topology.name}: it has {_shown(names)}"
         f"{'; ' + hint if hint else ''}"
     )
+
+
+def _shown(names: Sequence[str]) -> str:
+    return " … ".join(dict.fromkeys((names[0], names[-1])))

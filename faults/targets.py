@@ -9,11 +9,10 @@ nothing is chosen twice.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from pytest_knav.errors import BadInput, InjectionNotObserved
-from pytest_knav.faults.pools import enough, gpus_on, known, pool
+from pytest_knav.faults.pools import enough, fitting, gpus_on, known, pool
 from pytest_knav.topology import Level
 
 
@@ -157,7 +156,7 @@ def named(name: str) -> Target:
         if kind in {"pod", "component", "object"}:
             return (name,)
         if any(mark in name for mark in "*?["):
-            return [n for n in pool(world, kind) if fnmatchcase(n, name)]
+            return fitting(world, name, kind)
         known(world, name, kind)
         return (name,)
 

@@ -14,8 +14,12 @@ from pytest_knav.faults.control_plane.etcd import (
 )
 from pytest_knav.faults.control_plane.leader import LeaderLost
 from pytest_knav.faults.control_plane.policies import PriorityChanged, QuotaChanged
+from pytest_knav.faults.control_plane.preempting import PreemptingWork
 from pytest_knav.faults.control_plane.replaced import ComponentReplaced
-from pytest_knav.faults.control_plane.webhook import WebhookDown
+from pytest_knav.faults.control_plane.webhook import (
+    WebhookCertificateExpired,
+    WebhookDown,
+)
 
 
 __all__ = [
@@ -27,9 +31,11 @@ __all__ = [
     "CrashLoop",
     "EtcdOutOfSpace",
     "LeaderLost",
+    "PreemptingWork",
     "PriorityChanged",
     "QuotaChanged",
     "SlowEtcd",
     "WatchCacheExpired",
+    "WebhookCertificateExpired",
     "WebhookDown",
 ]

@@ -50,7 +50,8 @@ class CertificateExpired(OfComponent):
         source="Kubernetes, kubeadm certs (one year); apiserver, "
         "authentication/request/x509 (checked for each request)",
         certifies="that work waits, and goes on when the certificate is renewed",
-        does_not_certify="a rotation in time; certificates of kubelets and webhooks",
+        does_not_certify="a rotation in time; certificates of kubelets; of "
+        "webhooks see WebhookCertificateExpired",
         undone="the component is started with its own certificate",
     )
 

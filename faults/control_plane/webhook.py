@@ -1,10 +1,12 @@
-"""An admission webhook that nobody answers any more."""
+"""Admission webhooks that the API server cannot ask any more."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from pytest_knav.control_plane import certificates
 from pytest_knav.control_plane.changes import Create, Edit, ObjectRef, Refusing
 from pytest_knav.errors import BadInput
 from pytest_knav.faults.base import FaultCard
@@ -30,7 +32,75 @@ _NOBODY: Final = "https://127.0.0.1:1/"
 
 
 @dataclass(frozen=True, slots=True)
-class WebhookDown(OfObjects):
+class _OfWebhook(OfObjects):
+    """What faults share by which the API server cannot ask a webhook."""
+
+    operations: Sequence[str] = ("CREATE",)
+
+    def __post_init__(self) -> None:
+        OfObjects.__post_init__(self)
+        given = self.operations
+        wrong = [o for o in given if o not in _OPERATIONS]
+        if isinstance(given, str) or not given or wrong:
+            raise BadInput(
+                f"{type(self).__name__}(operations={given!r}): give some of "
+                f"{', '.join(_OPERATIONS)}, such as ('CREATE',)"
+            )
+        object.__setattr__(self, "operations", tuple(given))
+
+    def changes(self, world: World, targets: Sequence[str]) -> Sequence[Change]:
+        """Return the configurations that there are, changed, or one of ours."""
+        plane = world.plane
+        found: list[Change] = []
+        rules = []
+        for target in targets:
+            ref = _configuration(plane, target)
+            if ref is None:
+                rules.append(self._rule(plane, target))
+            else:
+                found += self._broken(ref, _webhooks(self.name, plane, ref))
+        if rules:
+            ref = ObjectRef(kind=_KINDS[0], name=_NAME)
+            body = _body(rules, self._client_config(plane))
+            found.append(Create(ref=ref, body=body, signal="webhook"))
+            found.append(Refusing(because=self._because(), signal="webhook"))
+        return found
+
+    @abstractmethod
+    def _broken(self, ref: ObjectRef, hooks: Sequence[Mapping[str, Any]]) -> list[Edit]:
+        """Return what breaks the webhooks of a configuration that is there."""
+
+    @abstractmethod
+    def _client_config(self, plane: ControlPlane) -> Mapping[str, Any]:
+        """Return where a webhook of ours leads, for resources that are named."""
+
+    def _because(self) -> str:
+        """Return what the API server says beside that the call failed."""
+        return ""
+
+    def _rule(self, plane: ControlPlane, target: str) -> dict[str, Any]:
+        """Return the rule that a resource such as `jobs.batch` means."""
+        resource, _, group = target.partition(".")
+        version, served = _served(plane, group)
+        if resource not in served:
+            near = ", ".join(sorted(r for r in served if "/" not in r))
+            raise BadInput(
+                f"{type(self).__name__}({target!r}): no configuration of webhooks has "
+                f"that name (there are {_names(plane)}), and the API group "
+                f"{group or 'core'!r} serves no such resource: use one of "
+                f"{near or 'another group'}"
+            )
+        return {
+            "apiGroups": [group],
+            "apiVersions": [version],
+            "resources": [resource],
+            "operations": list(self.operations),
+            "scope": "*",
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookDown(_OfWebhook):
     """
     An admission webhook does not answer, and what it should admit is refused.
 
@@ -59,39 +129,91 @@ class WebhookDown(OfObjects):
         undone="the configuration is deleted, or leads again to where it led",
     )
 
-    operations: Sequence[str] = ("CREATE",)
-
-    def __post_init__(self) -> None:
-        OfObjects.__post_init__(self)
-        given = self.operations
-        wrong = [o for o in given if o not in _OPERATIONS]
-        if isinstance(given, str) or not given or wrong:
-            raise BadInput(
-                f"WebhookDown(operations={given!r}): give some of "
-                f"{', '.join(_OPERATIONS)}, such as ('CREATE',)"
+    def _broken(self, ref: ObjectRef, hooks: Sequence[Mapping[str, Any]]) -> list[Edit]:
+        """Return that each of its webhooks leads to nobody."""
+        return [
+            Edit(
+                ref=ref,
+                way=("webhooks", {"name": hook["name"]}, "clientConfig"),
+                value={"url": _NOBODY},
+                signal="webhook",
             )
-        object.__setattr__(self, "operations", tuple(given))
+            for hook in hooks
+        ]
 
-    def changes(self, world: World, targets: Sequence[str]) -> Sequence[Change]:
-        """Return what leads to nobody: a configuration of ours, or those there are."""
-        plane = world.plane
-        found: list[Change] = []
-        rules = []
-        for target in targets:
-            ref = configuration_of(plane, target)
-            if ref is None:
-                rules.append(rule_of(plane, target, self.operations))
-            else:
-                found += _led_astray(plane, ref)
-        if rules:
-            ref = ObjectRef(kind=_KINDS[0], name=_NAME)
-            body = _body(rules)
-            found.append(Create(ref=ref, body=body, signal="webhook"))
-            found.append(Refusing(signal="webhook"))
-        return found
+    def _client_config(self, plane: ControlPlane) -> Mapping[str, Any]:
+        """Return that it leads to nobody."""
+        del plane
+        return {"url": _NOBODY}
 
 
-def configuration_of(plane: ControlPlane, name: str) -> ObjectRef | None:
+@dataclass(frozen=True, slots=True)
+class WebhookCertificateExpired(_OfWebhook):
+    """
+    The certificates behind an admission webhook have expired: nobody renewed them.
+
+    Changes: given a configuration that is there, the authorities in the `caBundle` of
+    its webhooks are the same with an end in the past, so that the API server refuses
+    whatever the webhook serves; its process goes on and hears nothing. Given a
+    resource, a ValidatingWebhookConfiguration with failurePolicy Fail is made whose
+    webhook is served with such a certificate. The API server answers 500 (`x509:
+    certificate has expired`). What is spared is as in `WebhookDown`. A connection that
+    the API server has open to the webhook is not used again.
+
+    Args:
+        target: The name of a Validating- or MutatingWebhookConfiguration, or resources
+            as `pods`, `pods/binding` or `jobs.batch`.
+        operations: Which operations on the resources are refused.
+
+    """
+
+    card: ClassVar[FaultCard] = FaultCard(
+        family="control_plane",
+        layer="api",
+        signals=("webhook",),
+        stands_for="a self-signed webhook certificate or its authority that ended, a "
+        "cert-manager that is down or no longer injects",
+        source="Kubernetes, dynamic admission control (caBundle); cert-manager, "
+        "cainjector; Go, crypto/x509 Certificate.Verify",
+        certifies="that work which cannot be made meanwhile is made after the renewal, "
+        "and that what runs goes on",
+        does_not_certify="that the manager renews its certificate by itself",
+        undone="the authorities of before, or the configuration is deleted",
+    )
+
+    def _broken(self, ref: ObjectRef, hooks: Sequence[Mapping[str, Any]]) -> list[Edit]:
+        """Return that the authorities of each webhook have ended."""
+        return [
+            Edit(
+                ref=ref,
+                way=("webhooks", {"name": hook["name"]}, "clientConfig", "caBundle"),
+                value=self._ended(hook),
+                signal="webhook",
+            )
+            for hook in hooks
+        ]
+
+    def _ended(self, hook: Mapping[str, Any]) -> str:
+        bundle = hook.get("clientConfig", {}).get("caBundle")
+        if not bundle:
+            raise BadInput(
+                f"{self.name}: the webhook {hook['name']} has no caBundle, so no "
+                "authority of it can expire: use WebhookDown, or another configuration"
+            )
+        return certificates.ended_bundle(bundle)
+
+    def _client_config(self, plane: ControlPlane) -> Mapping[str, Any]:
+        """Return the API server itself, under an authority that has ended."""
+        port = plane.ports["kubeApiserverPort"]
+        bundle = certificates.ended_authority(plane.workdir)
+        return {"url": f"https://127.0.0.1:{port}/", "caBundle": bundle}
+
+    def _because(self) -> str:
+        """Return what a client of an expired certificate says."""
+        return certificates.HAS_EXPIRED
+
+
+def _configuration(plane: ControlPlane, name: str) -> ObjectRef | None:
     for kind in _KINDS:
         ref = ObjectRef(kind=kind, name=name)
         # A name of a subresource has a slash, and no object is called so.
@@ -100,41 +222,20 @@ def configuration_of(plane: ControlPlane, name: str) -> ObjectRef | None:
     return None
 
 
-def _led_astray(plane: ControlPlane, ref: ObjectRef) -> list[Change]:
-    hooks = plane.api.get(ref.path).get("webhooks", ())
+def _names(plane: ControlPlane) -> str:
+    """Return the configurations that there are."""
+    lists = (plane.api.get(ObjectRef(kind=k, name="").collection) for k in _KINDS)
+    names = sorted(one["metadata"]["name"] for found in lists for one in found["items"])
+    return ", ".join(names) or "none"
+
+
+def _webhooks(
+    fault: str, plane: ControlPlane, ref: ObjectRef
+) -> Sequence[Mapping[str, Any]]:
+    hooks: Sequence[Mapping[str, Any]] = plane.api.get(ref.path).get("webhooks") or ()
     if not hooks:
-        raise BadInput(f"WebhookDown({ref.name!r}): it has no webhooks")
-    return [
-        Edit(
-            ref=ref,
-            way=("webhooks", {"name": hook["name"]}, "clientConfig"),
-            value={"url": _NOBODY},
-            signal="webhook",
-        )
-        for hook in hooks
-    ]
-
-
-def rule_of(
-    plane: ControlPlane, target: str, operations: Sequence[str]
-) -> dict[str, Any]:
-    """Return the rule that a resource such as `jobs.batch` means."""
-    resource, _, group = target.partition(".")
-    version, served = _served(plane, group)
-    if resource not in served:
-        near = ", ".join(sorted(r for r in served if "/" not in r))
-        raise BadInput(
-            f"WebhookDown({target!r}): no configuration of webhooks has that name, and "
-            f"the API group {group or 'core'!r} serves no such resource: "
-            f"use one of {near or 'another group'}"
-        )
-    return {
-        "apiGroups": [group],
-        "apiVersions": [version],
-        "resources": [resource],
-        "operations": list(operations),
-        "scope": "*",
-    }
+        raise BadInput(f"{fault}: {ref} has no webhooks")
+    return hooks
 
 
 def _served(plane: ControlPlane, group: str) -> tuple[str, frozenset[str]]:
@@ -149,10 +250,12 @@ def _served(plane: ControlPlane, group: str) -> tuple[str, frozenset[str]]:
     return version, frozenset(r["name"] for r in listed)
 
 
-def _body(rules: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _body(
+    rules: Sequence[Mapping[str, Any]], client_config: Mapping[str, Any]
+) -> dict[str, Any]:
     hook: dict[str, Any] = {
         "admissionReviewVersions": ["v1"],
-        "clientConfig": {"url": _NOBODY},
+        "clientConfig": dict(client_config),
         "failurePolicy": "Fail",
         "sideEffects": "None",
         "timeoutSeconds": _TIMEOUT_S,

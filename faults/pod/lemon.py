@@ -95,7 +95,9 @@ class LemonNode(_Failing):
 
     Changes: nothing of the nodes: they are Ready and have no taint. Of the pods that
     become Running there, each ends with the exit code, or does not, by the seed: the
-    n-th start on a node always has the same draw, whatever starts elsewhere.
+    n-th start on a node always has the same draw, whatever starts elsewhere. The pods
+    are ended by the process of the test: when it dies, so does the fault, and nothing
+    is left to undo.
 
     Args:
         target: A node name, several, or an expression such as `node_of(handle)`.
@@ -185,7 +187,8 @@ class BadJobs(_Failing):
 
     Changes: nothing but the status of pods that become Running: each ends with the
     exit code, or does not, by the seed: the n-th start of a target always has the same
-    fate. Whoever excludes failing nodes must not take it for theirs.
+    fate. Whoever excludes failing nodes must not take it for theirs. It ends with the
+    process of the test, as `LemonNode` does.
 
     Args:
         target: Whose pods: the name of their owner (a Job, a ReplicaSet), or the value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import ssl
 from contextlib import closing
@@ -11,15 +12,19 @@ from typing import TYPE_CHECKING, Final
 import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from pytest_knav.control_plane import kwokctl, overrides
 from pytest_knav.control_plane.overrides import HERE, Override
-from pytest_knav.errors import ClusterError
+from pytest_knav.errors import BadInput, ClusterError
 
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.types import (
+        CertificatePublicKeyTypes,
+    )
 
     from pytest_knav.control_plane.components import Component
     from pytest_knav.control_plane.plane import ControlPlane
@@ -29,6 +34,10 @@ FILE: Final = "expiring.crt"
 _KUBECONFIG: Final = "kubeconfig.yaml"
 SERVER: Final = "kube-apiserver"
 _CERT_HAS_EXPIRED: Final = 10  # X509_V_ERR_CERT_HAS_EXPIRED, openssl x509_vfy.h
+#: What Go says of it (crypto/x509, CertificateInvalidError).
+HAS_EXPIRED: Final = "certificate has expired"
+# When authorities of `ended_bundle` were good: long ago, and the same each time.
+_LONG_AGO: Final = datetime(2001, 1, 1, tzinfo=UTC)
 _TIMEOUT_S: Final = 3.0
 _PATH: Final = "/api/v1/namespaces?limit=1"
 
@@ -72,6 +81,54 @@ def refused(plane: ControlPlane, component: Component) -> bool:
     context = ssl.create_default_context(cafile=plane.endpoint.ca_file)
     context.load_cert_chain(here / FILE, plane.endpoint.key_file)
     return _status(plane, context) == http.client.UNAUTHORIZED
+
+
+def ended_bundle(bundle: str) -> str:
+    """
+    Return a `caBundle` whose authorities are the same, with an end in the past.
+
+    The same bundle gives the same one each time.
+
+    Raises:
+        BadInput: It holds no certificates that can be read.
+
+    """
+    try:
+        found = x509.load_pem_x509_certificates(base64.b64decode(bundle))
+    except ValueError as error:
+        raise BadInput(f"a caBundle cannot be read: {error}") from error
+    return _bundle(*(_ended(one.subject, one.public_key()) for one in found))
+
+
+def ended_authority(workdir: Path) -> str:
+    """Return the authority of a cluster as a `caBundle`, with an end in the past."""
+    pki = workdir / "pki"
+    issuer = x509.load_pem_x509_certificate(_text(pki / "admin.crt").encode()).issuer
+    key = serialization.load_pem_private_key((pki / "ca.key").read_bytes(), None)
+    return _bundle(_ended(issuer, key.public_key()))  # type: ignore[arg-type]
+
+
+def _ended(subject: x509.Name, key: CertificatePublicKeyTypes) -> x509.Certificate:
+    # Nobody has the key of somebody else's authority, and none is needed: of an
+    # authority that is trusted Go does not look at the signature (crypto/x509,
+    # Certificate.Verify), but at its end. A signer that is known makes it repeatable.
+    signer = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32))
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key)
+        .serial_number(1)
+        .not_valid_before(_LONG_AGO - timedelta(days=365))
+        .not_valid_after(_LONG_AGO)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(signer, None)
+    )
+
+
+def _bundle(*found: x509.Certificate) -> str:
+    pem = b"".join(one.public_bytes(serialization.Encoding.PEM) for one in found)
+    return base64.b64encode(pem).decode()
 
 
 def _expired_for_clients(plane: ControlPlane) -> bool:

@@ -122,9 +122,13 @@ class Watch:
         if not left:
             seen = self._cluster.recorder.wait(predicate, limit_s, poll_s=_POLL_S)
         if seen is None:
+            states = self._states(left, active)
+            if not left:
+                targets = sorted(active.targets)
+                states = active.fault.unseen(self._cluster, targets) or states
             raise InjectionNotObserved(
                 f"{active.name}: its {what} was not seen within {limit_s:g}s, so "
-                f"nothing may be judged: {self._states(left, active)}"
+                f"nothing may be judged: {states or 'all of it was written'}"
             )
         # Nothing seen is an effect only if the recorder would have seen something.
         if not active.fault.blinds(sorted(active.targets)):

@@ -33,6 +33,7 @@ TARGETS = {
     "QuotaChanged": "default",
     "SlowEtcd": "etcd",
     "WatchCacheExpired": "apiserver",
+    "WebhookCertificateExpired": "pods",
     "WebhookDown": "pods",
     "GpuEccError": f"{NODE}/gpu-3",
     "GpuLost": f"{NODE}/gpu-3",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import threading
@@ -142,6 +143,7 @@ class Plane:
         names = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
         self.components = {name: Patient(name) for name in (*names, "kwok-controller")}
         self.services: dict[str, Patient] = {}
+        self.replaced: set[str] = set()
         self.config = SimpleNamespace(leader_election=leader_election)
         self.api = Objects(**objects)
 
@@ -193,6 +195,12 @@ def resolved(fault: Any, plane: Plane) -> tuple[str, ...]:
         ),
         (lambda: faults.WebhookDown("pods", operations="CREATE"), "give some of"),
         (lambda: faults.WebhookDown("pods", operations=("GET",)), r"\('GET',\)"),
+        (
+            lambda: faults.WebhookCertificateExpired("pods", operations=("GET",)),
+            r"WebhookCertificateExpired\(operations=\('GET',\)\): give some of",
+        ),
+        (lambda: faults.PreemptingWork("a", priority_class=""), "give a PriorityClass"),
+        (lambda: faults.PreemptingWork("a", scheduler=1), "scheduler=1"),
         (lambda: faults.QuotaChanged("default"), r"hard=\{\}\): give limits"),
         (lambda: faults.QuotaChanged("default", hard={"pods": 1}), "limits as text"),
         (lambda: faults.PriorityChanged("x", value=2_000_000_000), "1,000,000,000"),
@@ -276,6 +284,16 @@ class TestProcess:
 
         with pytest.raises(BadInput, match="clear what holds it first"):
             Process(component="etcd", verb=verb).inverse(plane)
+
+    def test_who_has_taken_the_place_of_a_component_is_named(self) -> None:
+        """The stock one is not there to be broken."""
+        plane = Plane()
+        plane.components["kube-scheduler"].kill()
+        plane.services["volcano"] = Patient("volcano")
+        plane.replaced.add("kube-scheduler")
+
+        with pytest.raises(BadInput, match="of the system, one of volcano"):
+            Process(component="kube-scheduler", verb="kill").inverse(plane)
 
 
 def act(fault: Any, plane: Plane, until: threading.Event) -> None:
@@ -516,8 +534,10 @@ class TestWebhook:
     @pytest.mark.parametrize("target", ["podz", "jobs", "x.nowhere"])
     def test_what_is_not_served_is_refused(self, target: str) -> None:
         """With what the group has."""
-        with pytest.raises(BadInput, match="serves no such resource"):
-            faults.WebhookDown(target).changes(self.world(), [target])
+        hooks = {f"{HOOKS}/kueue": {"metadata": {"name": "kueue"}}}
+
+        with pytest.raises(BadInput, match=r"there are kueue\).*serves no such"):
+            faults.WebhookDown(target).changes(self.world(**hooks), [target])
 
     def test_a_configuration_that_is_there_is_led_astray(self) -> None:
         """Each of its webhooks, and nothing else of it."""
@@ -529,6 +549,51 @@ class TestWebhook:
         assert [c.way for c in changes] == [
             ("webhooks", {"name": name}, "clientConfig") for name in "ab"
         ]
+
+    def test_authorities_of_a_configuration_end(self, tmp_path: Path) -> None:
+        """The same name and key, long ago; the same bundle each time, for a journal."""
+        cluster_files(tmp_path / "pki")
+        pem = (tmp_path / "pki/ca.crt").read_bytes()
+        bundle = base64.b64encode(pem).decode()
+        hook = {"name": "a", "clientConfig": {"url": "https://a", "caBundle": bundle}}
+        world = self.world(**{f"{HOOKS}/kueue": {"webhooks": [hook]}})
+        fault = faults.WebhookCertificateExpired("kueue")
+
+        (change,), (again,) = (fault.changes(world, ["kueue"]) for _ in range(2))
+
+        before = x509.load_pem_x509_certificate(pem)
+        ended = x509.load_pem_x509_certificate(base64.b64decode(change.value))
+        assert change.way == ("webhooks", {"name": "a"}, "clientConfig", "caBundle")
+        assert change.value == again.value
+        assert (ended.subject, ended.public_key()) == (
+            before.subject,
+            before.public_key(),
+        )
+        assert ended.not_valid_after_utc < before.not_valid_before_utc
+
+    @pytest.mark.parametrize(
+        ("config", "said"),
+        [
+            ({"url": "https://a"}, "a has no caBundle"),
+            ({"url": "https://a", "caBundle": "bm8="}, "caBundle cannot be read"),
+        ],
+    )
+    def test_what_has_no_authority_is_refused(
+        self, config: dict[str, str], said: str
+    ) -> None:
+        """Nothing of it could expire."""
+        hooks = [{"name": "a", "clientConfig": config}]
+        world = self.world(**{f"{HOOKS}/kueue": {"webhooks": hooks}})
+
+        with pytest.raises(BadInput, match=said):
+            faults.WebhookCertificateExpired("kueue").changes(world, ["kueue"])
+
+    def test_a_configuration_without_webhooks_is_refused(self) -> None:
+        """By its name."""
+        world = self.world(**{f"{HOOKS}/kueue": {"webhooks": []}})
+
+        with pytest.raises(BadInput, match="kueue has no webhooks"):
+            faults.WebhookDown("kueue").changes(world, ["kueue"])
 
 
 class TestReplaced:

@@ -19,6 +19,9 @@ from pytest_knav.faults import (
     GpuLost,
     GpuRowRemap,
     GpuXid,
+    ImagePullFailure,
+    LemonNode,
+    NicDown,
     NodeCordon,
     NodeCrash,
     NodeDrain,
@@ -262,6 +265,21 @@ class TestFailedAlready:
         """It was deleted."""
         with pytest.raises(BadInput, match=f"{NODE} is not in the cluster"):
             fault.check(world(machine(OTHER)), [NODE])
+
+    @pytest.mark.parametrize(
+        ("fault", "target"),
+        [
+            (NicDown(f"{NODE}/nic-3"), f"{NODE}/nic-3"),
+            (ImagePullFailure(NODE), NODE),
+            (LemonNode(NODE), NODE),
+        ],
+    )
+    def test_what_belongs_to_a_node_that_is_gone_is_refused(
+        self, fault: Fault, target: str
+    ) -> None:
+        """At once, and not by waiting for what nobody will report."""
+        with pytest.raises(BadInput, match=f"{NODE} is not in the cluster"):
+            fault.check(world(machine(OTHER)), [target])
 
     def test_a_node_without_a_kubelet_is_refused(self) -> None:
         """Nothing would stop."""

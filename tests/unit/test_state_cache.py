@@ -34,6 +34,7 @@ class FakeStates:
     key: str
     values: dict[str, bytes] = field(default_factory=dict)
     restored: int = 0
+    revived: int = 0
 
     def save(self) -> State:
         """Return what is in it."""
@@ -51,6 +52,10 @@ class FakeStates:
         """Refuse a state of another kind of control plane."""
         if state.key != self.key:
             raise BadInput("another key")
+
+    def revive_kubelets(self) -> None:
+        """Count it."""
+        self.revived += 1
 
     def begin(self, state: State) -> State:
         """Become equal to a state."""
@@ -325,3 +330,4 @@ class TestBegin:
             beginning.begin(plane, TOPOLOGY)
 
         assert not beginning.cached(plane, TOPOLOGY).exists()
+        assert plane.states.revived == 1

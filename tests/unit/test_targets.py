@@ -188,3 +188,16 @@ def test_a_target_that_comes_to_nothing_is_no_injection() -> None:
     """A fault that hits nothing would certify nothing."""
     with pytest.raises(InjectionNotObserved, match="node_of"):
         names(node_of(Placed([])))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("zz-*", r"no node of dgx-h100 fits 'zz-\*': it has dgx-h100-0000 … "),
+        ("node_of(llama)", r"import it from pytest_knav .* node_of\(handle\)"),
+    ],
+)
+def test_a_text_that_comes_to_nothing_is_explained(wrong: str, said: str) -> None:
+    """With what there is, or how an expression is written."""
+    with pytest.raises(BadInput, match=said):
+        names(target_of(wrong))

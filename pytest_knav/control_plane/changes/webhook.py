@@ -27,9 +27,15 @@ class Refusing(Lasting):
 
     The API server goes by a new configuration a moment after it was written, so what
     is seen is a creation that is refused; it is a dry run.
+
+    Attributes:
+        because: What the API server says beside that; empty for anything.
+
     """
 
     op: ClassVar[str] = "refusing"
+
+    because: str = ""
 
     @property
     def lane(self) -> str:
@@ -55,7 +61,8 @@ class Refusing(Lasting):
 
     def describe(self) -> str:
         """Return what the API server should say."""
-        return f"the API server refuses a creation: {_REFUSED}"
+        because = f", {self.because}" if self.because else ""
+        return f"the API server refuses a creation: {_REFUSED}{because}"
 
     def apply(self, plane: ControlPlane) -> int | None:
         """Do nothing."""
@@ -65,15 +72,15 @@ class Refusing(Lasting):
     def seen(self, plane: ControlPlane, history: History) -> bool:
         """Return whether a creation is refused for the webhook."""
         del history
-        return _refused(plane)
+        return _refused(plane, self.because)
 
     def gone(self, plane: ControlPlane, history: History) -> bool:
         """Return whether it is refused no more."""
         del history
-        return not _refused(plane)
+        return not _refused(plane, self.because)
 
 
-def _refused(plane: ControlPlane) -> bool:
+def _refused(plane: ControlPlane, because: str) -> bool:
     body = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -84,7 +91,8 @@ def _refused(plane: ControlPlane) -> bool:
         try:
             transport.create(f"{_PATH}?dryRun=All", body)
         except ApiError as error:
-            return _REFUSED in str(error)
+            said = str(error)
+            return _REFUSED in said and because in said
         except ConnectionLost:
             return False
     return False
