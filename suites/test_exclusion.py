@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 LEMON = "dgx-h100-0002"
+PODS = 24
 # A controller whose clock is set by a file, while it runs.
 WITH_A_CLOCK = """
 import pathlib, sys, time
@@ -32,35 +33,29 @@ pytestmark = pytest.mark.knav(topology="dgx-h100", nodes=12)
 
 def work(name: str, gpus: int = 4, run_for: str = "0.2s") -> Job:
     """Return a job of short pods, enough for all nodes."""
-    return Job(name, completions=24, gpus_per_pod=gpus, run_for=run_for)
+    return Job(name, completions=PODS, gpus_per_pod=gpus, run_for=run_for)
 
 
-def await_failures(cluster: Cluster, name: str, count: int) -> None:
-    """Wait until so many pods of a job have failed."""
+def await_pods(cluster: Cluster, name: str, count: int, *phases: str) -> None:
+    """Wait until so many pods of a job are in one of some phases."""
 
     def enough(history: History) -> bool:
-        failed = (
+        found = (
             pod
             for pod in history.latest("Pod").values()
             if pod["metadata"]["name"].startswith(f"{name}-")
-            and pod["status"].get("phase") == "Failed"
+            and pod["status"].get("phase") in phases
         )
-        return len(list(failed)) >= count
+        return len(list(found)) >= count
 
     assert cluster.recorder.wait(enough, timeout_s=60)
 
 
 def churn(cluster: Cluster, name: str, waves: int) -> None:
-    """Run waves of short pods over all nodes."""
+    """Run waves of short pods over all nodes; what failed comes again 10 s later."""
     for wave in range(waves):
-        job = cluster.submit(work(f"{name}-{wave}"))
-        cluster.wait_for(job.finished, timeout="60s")
-
-
-def pile(cluster: Cluster, name: str, jobs: int) -> None:
-    """Run several jobs at once: what is tried again later is waited for once."""
-    made = cluster.submit_many(work(f"{name}-{number}") for number in range(jobs))
-    cluster.wait_for(*(job.finished for job in made), timeout="90s")
+        cluster.submit(work(f"{name}-{wave}"))
+        await_pods(cluster, f"{name}-{wave}", PODS, "Succeeded", "Failed")
 
 
 def test_a_lemon_is_found_and_stays_out_over_a_kill(
@@ -73,9 +68,10 @@ def test_a_lemon_is_found_and_stays_out_over_a_kill(
         churn(cluster, "before", waves=6)
         controller.kill()
         controller.restart()
-        churn(cluster, "after", waves=1)
+        churn(cluster, "after", waves=4)
 
     chaos.expect.excluded(LEMON, within_failures=8, within="30s")
+    chaos.expect.excluded(LEMON, by="unused")
     chaos.expect.good_nodes_kept(bad=[LEMON])
     chaos.expect.capacity_kept(0.9)
     assert chaos.expect.goodput(0.8) < 1
@@ -93,7 +89,7 @@ def test_a_queue_that_fails_everywhere_excludes_nobody(
             # Long enough that what has failed is still seen so.
             cluster.submit(work(f"bad-{wave}", gpus=1, run_for="10s"))
             good = cluster.submit(work(f"good-{wave}", gpus=1))
-            await_failures(cluster, f"bad-{wave}", count=6)
+            await_pods(cluster, f"bad-{wave}", 6, "Failed")
             cluster.wait_for(good.finished, timeout="60s")
 
     chaos.expect.good_nodes_kept()
@@ -108,10 +104,12 @@ def test_a_lemon_is_found_though_the_api_server_dies_meanwhile(
 
     with chaos.inject(LemonNode(LEMON, probability=0.9)):
         churn(cluster, "before", waves=2)
-        under_way = cluster.submit(work("under-way"))
+        cluster.submit(work("under-way", run_for="3s"))
+        # An answer to a binding that is lost is a GPU that is given away twice.
+        await_pods(cluster, "under-way", PODS, "Running", "Succeeded", "Failed")
         with chaos.inject(ComponentKill("apiserver")):
             pass
-        cluster.wait_for(under_way.finished, timeout="60s")
+        await_pods(cluster, "under-way", PODS, "Succeeded", "Failed")
         churn(cluster, "after", waves=4)
 
     chaos.expect.excluded(LEMON, within_failures=8)
@@ -122,16 +120,16 @@ def test_a_lemon_is_found_though_the_api_server_dies_meanwhile(
 def test_a_node_on_which_services_crash_is_found(
     cluster: Cluster, chaos: Chaos, exclusion: Exclusion
 ) -> None:
-    """No pod ever ends there; restarts count, and what runs elsewhere speaks for it."""
-    exclusion.start(cycle="0.2s", settled="1s")
+    """By its restarts, as no pod ever ends there; it is taken back when it is well."""
+    exclusion.start(cycle="0.2s", settled="1s", probation="5s")
 
     with chaos.inject(LemonNode(LEMON, probability=1.0)):
         for letter in "abcdefgh":
             cluster.submit(Deployment(f"service-{letter}", replicas=12, gpus_per_pod=1))
         chaos.expect.excluded(LEMON, within="60s", within_failures=24)
 
+    chaos.expect.readmitted(LEMON, within="30s")
     chaos.expect.good_nodes_kept(bad=[LEMON])
-    assert exclusion.excluded == [LEMON]
 
 
 @pytest.mark.knav(network=True)
@@ -143,7 +141,7 @@ def test_a_lemon_is_found_by_an_old_view(
     old = StaleWatch(between("system", "apiserver"), delay="3s")
 
     with chaos.inject(LemonNode(LEMON, probability=0.9)), chaos.inject(old):
-        pile(cluster, "late", jobs=4)
+        churn(cluster, "late", waves=4)
         chaos.expect.excluded(LEMON, within="30s")
 
     chaos.expect.good_nodes_kept(bad=[LEMON])
@@ -162,13 +160,13 @@ def test_a_step_of_the_clock_changes_nothing(
     ])  # fmt: skip
 
     with chaos.inject(LemonNode(LEMON, probability=0.9)):
-        pile(cluster, "before", jobs=4)
+        churn(cluster, "before", waves=4)
         chaos.expect.excluded(LEMON, within="30s")
         ahead.write_text("-3600")
-        pile(cluster, "behind", jobs=1)
+        churn(cluster, "behind", waves=1)
         controller.kill()
         controller.restart()
-        pile(cluster, "again", jobs=1)
+        churn(cluster, "again", waves=1)
 
     chaos.expect.excluded(LEMON)
     chaos.expect.good_nodes_kept(bad=[LEMON])

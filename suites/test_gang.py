@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_knav import Gang, node_of
-from pytest_knav.faults import NodeCrash
+from pytest_knav.faults import NodeCrash, PreemptingWork
 
 
 if TYPE_CHECKING:
@@ -58,6 +58,20 @@ def test_gang_leaves_a_rack_that_has_no_spare_node(
 
     with chaos.inject(NodeCrash(node_of(gang))) as fault:
         chaos.expect.recovered(gang, since=fault, within="30s")
+
+
+@pytest.mark.knav(topology="dgx-h100", nodes=8)
+def test_a_gang_that_is_preempted_goes_on_elsewhere(
+    cluster: Cluster, chaos: Chaos
+) -> None:
+    """Other work takes a member's node for good, and the gang is whole without it."""
+    gang = cluster.submit(Gang("llama", replicas=4, gpus_per_pod=8))
+    cluster.wait_for(gang.running, timeout="60s")
+
+    with chaos.inject(PreemptingWork(node_of(gang))) as fault:
+        recovery = chaos.expect.recovered(gang, since=fault, within="60s")
+
+    assert recovery.nodes.isdisjoint(fault.targets)
 
 
 @pytest.mark.knav(topology="dgx-h100", nodes=4)
