@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from pytest_knav.history.connection import ApiError, ConnectionLost
+from pytest_knav.history.periodic import Periodic
 from pytest_knav.history.resources import Resource
 
 
@@ -109,7 +110,7 @@ class Lag:
         return lag
 
 
-class Heartbeat:
+class Heartbeat(Periodic):
     """
     Renews the Lease each second from `start` to `stop`, whatever the apiserver does.
 
@@ -121,24 +122,7 @@ class Heartbeat:
         self.problem = ""
         self._transport = transport
         self._report = report
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, name="knav-heartbeat", daemon=True
-        )
-
-    def start(self) -> None:
-        """Begin to renew."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Tell the thread to end after the write under way."""
-        self._stopping.set()
-
-    def join(self, timeout_s: float) -> bool:
-        """Wait for the thread; say whether it has ended."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        super().__init__("knav-heartbeat", INTERVAL_S, self._renew)
 
     def beat(self) -> int:
         """
@@ -181,14 +165,13 @@ class Heartbeat:
                 raise
         return self._transport.patch(path, body)
 
-    def _run(self) -> None:
-        while not self._stopping.wait(INTERVAL_S):
-            try:
-                self.beat()
-                self.problem = ""
-            except (ApiError, ConnectionLost) as error:
-                # Nobody can write while the apiserver is away, so nothing is missed.
-                self.problem = str(error)
+    def _renew(self) -> None:
+        try:
+            self.beat()
+            self.problem = ""
+        except (ApiError, ConnectionLost) as error:
+            # Nobody can write while the apiserver is away, so nothing is missed.
+            self.problem = str(error)
 
 
 def _lease() -> JsonObject:

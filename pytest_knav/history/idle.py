@@ -9,10 +9,10 @@ are compacted. So it is asked now and then, while they are few.
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import TYPE_CHECKING, Final
 
+from pytest_knav.history.periodic import Periodic
 from pytest_knav.history.revisions import Unfillable
 
 
@@ -29,7 +29,7 @@ BEHIND_MAX: Final = 3_000
 ASK_S: Final = 60.0
 
 
-class IdleWatchers:
+class IdleWatchers(Periodic):
     """
     A thread that brings idle watchers forward where etcd proves that they may be.
 
@@ -50,24 +50,7 @@ class IdleWatchers:
         self._watchers = watchers
         self._newest = newest
         self._asked_at = time.monotonic()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(
-            target=self._run, name="knav-idle-watchers", daemon=True
-        )
-
-    def start(self) -> None:
-        """Begin to look after them."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Tell the thread to end now."""
-        self._stopping.set()
-
-    def join(self, timeout_s: float) -> bool:
-        """Wait for the thread; say whether it has ended."""
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        super().__init__("knav-idle-watchers", INTERVAL_S, self.look)
 
     def look(self) -> None:
         """Bring forward whoever is too far behind, if etcd shows that it may be."""
@@ -94,7 +77,3 @@ class IdleWatchers:
         for watcher, at in idle:
             if last[watcher.resource.etcd_prefix] <= at:
                 watcher.advance(newest)
-
-    def _run(self) -> None:
-        while not self._stopping.wait(INTERVAL_S):
-            self.look()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pytest_knav.history.merge import JsonObject
+    from pytest_knav.history.periodic import Periodic
     from pytest_knav.history.record import Record
     from pytest_knav.history.resources import Resource
     from pytest_knav.history.transport import Transport
@@ -378,7 +379,7 @@ class Recorder:
     def _end_threads(self) -> list[str]:
         self._stopping.set()
         others = (self._heartbeat, self._idle)
-        threads: list[Watcher | Heartbeat | IdleWatchers] = [
+        threads: list[Watcher | Periodic] = [
             *self._all_watchers(),
             *(thread for thread in others if thread is not None),
         ]
