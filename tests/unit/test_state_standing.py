@@ -45,6 +45,10 @@ def start(
                 stderr=subprocess.DEVNULL,
             )
         )
+        pid = running[-1].pid
+        assert retrying.until(
+            lambda: pid in processes.of_directory(entry.directory), timeout_s=10
+        )
         return running[-1]
 
     yield one

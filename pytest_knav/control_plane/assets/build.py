@@ -13,8 +13,9 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ from pytest_knav.errors import AssetError
 
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_knav.control_plane.assets.golang import Go
     from pytest_knav.control_plane.assets.progress import Progress
     from pytest_knav.control_plane.assets.table import Asset, Module
@@ -119,22 +122,42 @@ def _run(
 ) -> tuple[int, str]:
     """Run a build in a process group of its own, which never outlives this call."""
     log = source.with_name("go.log")
+    process: subprocess.Popen[bytes] | None = None
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=source,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
         try:
+            with _interrupted_later():
+                process = subprocess.Popen(
+                    command,
+                    cwd=source,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
             _register(process, source.with_name(cache.BUILDER))
             code = _watch(process, command, progress)
         finally:
-            _stop(process)
+            if process is not None:
+                _stop(process)
     return code, _tail(log)
+
+
+@contextmanager
+def _interrupted_later() -> Iterator[None]:
+    """Hold Ctrl-C back until a process that is being started can be ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+        if came:
+            # To this thread, so that it is taken at once.
+            signal.raise_signal(signal.SIGINT)
 
 
 def _register(process: subprocess.Popen[bytes], record: Path) -> None:
