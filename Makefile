@@ -64,7 +64,7 @@ types: $(STAMP)
 # What needs no cluster keeps one core busy each, so two of them run at a time, each
 # with its output in one piece.
 test: $(STAMP) ## The project's own tests, and check
-	@$(MAKE) -j2 -Otarget check test-unit test-plugin test-browser
+	@$(MAKE) -j2 -Otarget test-browser check test-plugin test-unit
 	@$(MAKE) test-cluster
 
 test-unit: $(STAMP)

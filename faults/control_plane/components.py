@@ -179,7 +179,8 @@ class CrashLoop(OfComponent):
     cluster that nobody looks after (`--knav-kubeconfig`) the first death is the last.
 
     Args:
-        target: `scheduler`, `kcm`, `apiserver`, `etcd` or `kwok`, or several.
+        target: `scheduler`, `kcm`, `apiserver`, `etcd` or `kwok`, the name of a process
+            of the system under test, or several.
         times: How often each dies; None: as long as the fault lasts.
         after: For how long each is healthy before it dies again.
 
@@ -211,11 +212,12 @@ class CrashLoop(OfComponent):
 
     def changes(self, world: World, targets: Sequence[str]) -> Sequence[Change]:
         """Return the first deaths."""
-        services = sorted(set(targets) - world.plane.components.keys())
+        fitting = [component.name for component in world.plane.looked_after]
+        services = sorted(set(targets) - set(fitting))
         if services:
             raise BadInput(
                 f"{self.name}: {services[0]} is a service, which nobody starts again "
-                f"when it dies: use one of {', '.join(world.plane.components)}"
+                f"when it dies: use one of {', '.join(fitting)}"
             )
         return _each(world, targets, "crash")
 

@@ -305,6 +305,12 @@ class ControlPlane:
             if observer in self._observers:
                 self._observers.remove(observer)
 
+    @property
+    def looked_after(self) -> list[Component]:
+        """Return components and systems that are started again when they die."""
+        beside = (p for companion in self.companions for p in companion.services)
+        return [*self.components.values(), *beside]
+
     def supervise(self) -> None:
         """
         Start components that die by themselves again, until `end_supervision`.
@@ -312,11 +318,10 @@ class ControlPlane:
         For the process that the cluster belongs to: one of them at a time.
         """
         if self._supervisor is None:
-            beside = (p for companion in self.companions for p in companion.services)
-            looked_after: list[Component] = [*self.components.values(), *beside]
+            all_of_them = self.looked_after
             if self.network is not None:
-                looked_after += self.network.processes
-            self._supervisor = Supervisor(looked_after, self._tell_of)
+                all_of_them += self.network.processes
+            self._supervisor = Supervisor(all_of_them, self._tell_of)
             self._supervisor.start()
             self._kubelets = Kubelets(self)
             self._kubelets.start()

@@ -144,8 +144,14 @@ class Plane:
         self.components = {name: Patient(name) for name in (*names, "kwok-controller")}
         self.services: dict[str, Patient] = {}
         self.replaced: set[str] = set()
+        self.systems: list[Patient] = []
         self.config = SimpleNamespace(leader_election=leader_election)
         self.api = Objects(**objects)
+
+    @property
+    def looked_after(self) -> list[Patient]:
+        """Return what is started again when it dies: services are not."""
+        return [*self.components.values(), *self.systems]
 
     def component(self, name: str) -> Patient:
         """Return a component or a service by its full name."""
@@ -294,6 +300,16 @@ class TestProcess:
 
         with pytest.raises(BadInput, match="of the system, one of volcano"):
             Process(component="kube-scheduler", verb="kill").inverse(plane)
+
+
+def test_a_process_of_a_system_can_die_again_and_again() -> None:
+    """It is looked after like a component."""
+    plane: Any = Plane()
+    plane.systems.append(Patient("volcano"))
+
+    (change,) = faults.CrashLoop("volcano").changes(World(plane), ("volcano",))
+
+    assert change == Process(component="volcano", verb="crash")
 
 
 def act(fault: Any, plane: Plane, until: threading.Event) -> None:
