@@ -305,7 +305,8 @@ class TestProcess:
 def test_a_process_of_a_system_can_die_again_and_again() -> None:
     """It is looked after like a component."""
     plane: Any = Plane()
-    plane.systems.append(Patient("volcano"))
+    plane.services["volcano"] = Patient("volcano")
+    plane.systems.append(plane.services["volcano"])
 
     (change,) = faults.CrashLoop("volcano").changes(World(plane), ("volcano",))
 
