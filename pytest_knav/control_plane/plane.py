@@ -2,52 +2,38 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import shutil
-import threading
-from collections import deque
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-import yaml
-
-from pytest_knav.control_plane import kwokctl, ports, registry, retrying, speed
+from pytest_knav.control_plane import finishing, kwokctl, ports, registry, speed
 from pytest_knav.control_plane.api import Api, ApiRefusedError, read_kubeconfig
 from pytest_knav.control_plane.assets import CONTROL_PLANE
 from pytest_knav.control_plane.components import Component, component_name
 from pytest_knav.control_plane.config import ClusterConfig
 from pytest_knav.control_plane.kubelets import Kubelets
 from pytest_knav.control_plane.kwokctl import Kwokctl
+from pytest_knav.control_plane.looked_after import LookedAfter
 from pytest_knav.control_plane.network import toxiproxy
 from pytest_knav.control_plane.network.network import Network, reserve, wiring_of
 from pytest_knav.control_plane.state.restore import StateKeeper
-from pytest_knav.control_plane.supervision import Supervisor
 from pytest_knav.errors import BadInput, ClusterError
 from pytest_knav.history.transport import HttpTransport
 from pytest_knav.metrics.signals import GpuSignals
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import Any, TypeAlias
+    from collections.abc import Callable, Mapping
 
     from pytest_knav.control_plane.assets import AssetStore
     from pytest_knav.control_plane.network.network import Wiring
     from pytest_knav.control_plane.registry import ClusterEntry
     from pytest_knav.control_plane.services.process import Service
 
-    # Told of a component, a verb and details.
-    Observer: TypeAlias = Callable[[str, str, Mapping[str, Any]], None]
 
-READY_TIMEOUT_S = 60.0
-UNHEARD_MAX = 100
 FREE_SPACE_BYTES = 300 * 1024**2
-_FINGERPRINT = "pytest-knav-fingerprint"
-_FINGERPRINT_PATH = "/api/v1/namespaces/kube-system/configmaps"
-_STAGES_PATH = "/apis/kwok.x-k8s.io/v1alpha1/stages"
 _PLANE_FILE = "plane.json"
 
 
@@ -68,21 +54,7 @@ class Binaries:
         return replace(self, paths={**self.paths, name: path})
 
 
-class Companion(Protocol):
-    """What works beside the components of a control plane, with a memory of its own."""
-
-    @property
-    def services(self) -> Sequence[Service]:
-        """Return its processes."""
-
-    def start(self) -> None:
-        """Start it afresh and return when it is ready."""
-
-    def end(self) -> None:
-        """End it; harmless when it does not run."""
-
-
-class ControlPlane:
+class ControlPlane(LookedAfter):
     """
     etcd, API server, controller manager, scheduler and KWOK as processes of this host.
 
@@ -97,6 +69,7 @@ class ControlPlane:
         environment: Mapping[str, str],
         wiring: Wiring | None = None,
     ) -> None:
+        super().__init__()
         self.entry = entry
         self.ports = dict(port_numbers)
         self.config = config
@@ -106,19 +79,10 @@ class ControlPlane:
         self.states = StateKeeper(self)
         self.services: dict[str, Service] = {}
         self.signals = GpuSignals()
-        #: What ends before a state is put back and starts after it.
-        self.companions: list[Companion] = []
         #: Components that something else stands in for.
         self.replaced: set[str] = set()
         #: Whether KWOK has let a node go since the last restore.
         self.kubelets_let_go = False
-        self._observers: list[Observer] = []
-        self._telling = threading.RLock()
-        self._unheard: deque[tuple[str, str, Mapping[str, Any]]] = deque(
-            maxlen=UNHEARD_MAX
-        )
-        self._supervisor: Supervisor | None = None
-        self._kubelets: Kubelets | None = None
         files = (self.endpoint.cert_file, self.endpoint.key_file)
         self.components = {
             name: Component(
@@ -212,7 +176,7 @@ class ControlPlane:
         # healthy: it waits for 10 s.
         plane.supervise()
         try:
-            plane._finish(config)
+            finishing.finish(plane, config)
         except BaseException:
             plane.close()
             raise
@@ -287,60 +251,6 @@ class ControlPlane:
             key_file=Path(self.endpoint.key_file),
         )
 
-    def observe(self, observer: Observer) -> None:
-        """
-        Tell a function of every kill, pause, resume and restart from now on.
-
-        Also of what a supervisor sees and does, in its thread; what nobody heard of
-        that, between two tests, is told first.
-        """
-        with self._telling:
-            self._observers.append(observer)
-            while self._unheard:
-                observer(*self._unheard.popleft())
-
-    def forget(self, observer: Observer) -> None:
-        """Tell a function no more, once this returns; harmless if it never was."""
-        with self._telling:
-            if observer in self._observers:
-                self._observers.remove(observer)
-
-    @property
-    def looked_after(self) -> list[Component]:
-        """Return components and systems that are started again when they die."""
-        beside = (p for companion in self.companions for p in companion.services)
-        return [*self.components.values(), *beside]
-
-    def supervise(self) -> None:
-        """
-        Start components that die by themselves again, until `end_supervision`.
-
-        For the process that the cluster belongs to: one of them at a time.
-        """
-        if self._supervisor is None:
-            all_of_them = self.looked_after
-            if self.network is not None:
-                all_of_them += self.network.processes
-            self._supervisor = Supervisor(all_of_them, self._tell_of)
-            self._supervisor.start()
-            self._kubelets = Kubelets(self)
-            self._kubelets.start()
-
-    def supervise_companions(self) -> None:
-        """Look after the processes of companions too, if after anything at all."""
-        if self._supervisor is not None:
-            self.end_supervision()
-            self.supervise()
-
-    def end_supervision(self) -> None:
-        """Leave what dies from now on dead; harmless when repeated."""
-        kubelets, self._kubelets = self._kubelets, None
-        if kubelets is not None:
-            kubelets.close()
-        supervisor, self._supervisor = self._supervisor, None
-        if supervisor is not None:
-            supervisor.close()
-
     def describe(self, text: str) -> None:
         """Write down what the cluster is now, for `knav cluster list`."""
         if text != self.entry.description:
@@ -360,13 +270,7 @@ class ControlPlane:
             ClusterError: It does not answer, or carries another or none.
 
         """
-        found = self.api.get_or_none(f"{_FINGERPRINT_PATH}/{_FINGERPRINT}")
-        value = (found or {}).get("data", {}).get("fingerprint")
-        if value != self.entry.fingerprint:
-            raise ClusterError(
-                f"the cluster at {self.endpoint.server} carries the fingerprint "
-                f"{value!r}, not that of {self.entry.name!r}: it is not ours to break"
-            )
+        finishing.check_ours(self)
 
     def close(self) -> None:
         """
@@ -386,75 +290,8 @@ class ControlPlane:
         self.close()
         registry.remove(self.entry)
 
-    def _tell(
-        self, component: str, verb: str, details: Mapping[str, Any] | None = None
-    ) -> None:
-        with self._telling:
-            for observer in self._observers:
-                observer(component, verb, details or {})
-
-    def _tell_of(self, component: str, verb: str, details: Mapping[str, Any]) -> None:
-        """Tell what nobody asked for: who comes later must hear of it too."""
-        with self._telling:
-            if self._observers:
-                self._tell(component, verb, details)
-            else:
-                self._unheard.append((component, verb, details))
-
-    def _finish(self, config: ClusterConfig) -> None:
-        """Bring a freshly started control plane to where tests can use it."""
-        self._check_profile(config)
-        # KWOK was started before the API server and before its own CRDs: it would
-        # look for stages again only after some seconds. It has no nodes yet, so
-        # starting it afresh costs nothing.
-        kwok = self.component("kwok")
-        kwok.wait_started()
-        kwok.kill()
-        self.component("kube-apiserver").wait_healthy(timeout=READY_TIMEOUT_S)
-        self._apply_stages()
-        kwok.start()
-        self._sign()
-        for component in self.components.values():
-            component.wait_healthy(timeout=READY_TIMEOUT_S)
-        self.states.note_newborn()
-
-    def _check_profile(self, config: ClusterConfig) -> None:
-        differences = kwokctl.read_back(self.commands(), config.profile)
-        if self.network is not None:
-            differences += self.network.wiring.differences(self.commands())
-        if differences:
-            raise ClusterError("; ".join(differences))
-
-    def _apply_stages(self) -> None:
-        text = (resources.files(__package__) / "stages.yaml").read_text()
-        stages = list(yaml.load_all(text, Loader=yaml.CSafeLoader))
-        if not retrying.until(self._stages_served, timeout_s=READY_TIMEOUT_S):
-            raise ClusterError("the API server does not serve KWOK's Stage objects")
-        # Applied, not created: the API server holds back a create by two seconds while
-        # a CRD is younger than that (apiextensions-apiserver,
-        # customresource_handler.go).
-        self.api.each(
-            functools.partial(
-                self.api.apply, f"{_STAGES_PATH}/{stage['metadata']['name']}", stage
-            )
-            for stage in stages
-        )
-
-    def _stages_served(self) -> bool:
-        return self.api.get_or_none(_STAGES_PATH) is not None
-
-    def _sign(self) -> None:
-        body = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": _FINGERPRINT, "namespace": "kube-system"},
-            "data": {
-                "fingerprint": self.entry.fingerprint,
-                "name": self.entry.name,
-                "key": self.entry.key,
-            },
-        }
-        self.api.create(_FINGERPRINT_PATH, body)
+    def _new_kubelets(self) -> Kubelets:
+        return Kubelets(self)
 
 
 def attach_by_kubeconfig(path: Path) -> ControlPlane:
@@ -473,7 +310,7 @@ def attach_by_kubeconfig(path: Path) -> ControlPlane:
             f"kubeconfig {path}: the API server at {endpoint.server} does not answer"
         )
     try:
-        signed = api.get(f"{_FINGERPRINT_PATH}/{_FINGERPRINT}")
+        signed = api.get(f"{finishing.FINGERPRINT_PATH}")
     except ApiRefusedError as error:
         raise ClusterError(
             f"kubeconfig {path}: the cluster at {endpoint.server} was not made by "
