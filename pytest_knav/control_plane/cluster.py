@@ -94,13 +94,12 @@ class Cluster(RestorableCluster):
         """Return where the scheduler says how it stands with it; record that kind."""
         if self.system is None:
             return stock_status(workload)
-        status, served = self.system.status_of(workload), self.system.status_served()
-        if status is None or served is None or self.recorder.follows(status.kind):
+        status = self.system.status_of(workload)
+        if status is None or self.recorder.follows(status.kind):
             return status
-        group, plural, versions = served
-        for version in versions:
+        for version in status.versions:
             with suppress(BadInput):
-                self.follow(f"{group}/{version}", plural)
+                self.follow(version, status.plural)
                 return status
         # Such a system can be run without its definitions; then it says nothing.
         return None

@@ -82,10 +82,14 @@ class LookedAfter(ABC):
                 self._observers.remove(observer)
 
     @property
+    def beside(self) -> list[Service]:
+        """Return the processes of systems that work beside the components."""
+        return [p for companion in self.companions for p in companion.services]
+
+    @property
     def looked_after(self) -> list[Component]:
         """Return components and systems that are started again when they die."""
-        beside = (p for companion in self.companions for p in companion.services)
-        return [*self.components.values(), *beside]
+        return [*self.components.values(), *self.beside]
 
     def supervise(self) -> None:
         """

@@ -56,9 +56,6 @@ class UnderTest(Protocol):
     def status_of(self, workload: Workload) -> OwnStatus | None:
         """Return where it says how it stands with a workload; None where nowhere."""
 
-    def status_served(self) -> tuple[str, str, tuple[str, ...]] | None:
-        """Return group, plural and versions of what has that status, if it is ours."""
-
 
 class RecordedCluster:
     """

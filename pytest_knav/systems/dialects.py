@@ -83,41 +83,45 @@ def status_of(system: System, workload: Workload) -> OwnStatus | None:
     if system.dialect == "native":
         return stock_status(workload)
     return OwnStatus(
-        namespace=workload.namespace, name=workload.name, **STATUSES[system.dialect]
+        namespace=workload.namespace, name=workload.name, **_STATUSES[system.dialect]
     )
 
 
-STATUSES: Final[Mapping[str, Mapping[str, Any]]] = {
+_STATUSES: Final[Mapping[str, Mapping[str, Any]]] = {
     # A Workload is named after its Job and a hash.
     "kueue": {
         "kind": "Workload.kueue.x-k8s.io",
         "owner_kind": "Job",
         "admitted": "Admitted",
+        "plural": "workloads",
+        "versions": ("kueue.x-k8s.io/v1beta2", "kueue.x-k8s.io/v1beta1"),
     },
     "volcano": {
         "kind": "PodGroup.scheduling.volcano.sh",
         "phases": frozenset({"Inqueue", "Running", "Completed"}),
+        "plural": "podgroups",
+        "versions": ("scheduling.volcano.sh/v1beta1",),
     },
     "coscheduling": {
         "kind": "PodGroup.scheduling.x-k8s.io",
         "phases": frozenset({"Scheduling", "Running", "Finished"}),
+        "plural": "podgroups",
+        "versions": ("scheduling.x-k8s.io/v1alpha1",),
     },
     # Its phase is never set; why it waits is among its schedulingConditions.
-    "kai": {"kind": "PodGroup.scheduling.run.ai"},
+    "kai": {
+        "kind": "PodGroup.scheduling.run.ai",
+        "plural": "podgroups",
+        "versions": ("scheduling.run.ai/v2alpha2",),
+    },
     # It restarts its Jobs, so that one of them has failed says nothing.
     "jobset": {
         "kind": "JobSet.jobset.x-k8s.io",
         "completed": "Completed",
         "failed": "Failed",
+        "plural": "jobsets",
+        "versions": ("jobset.x-k8s.io/v1alpha2",),
     },
-}
-# Group, plural and versions, newest first, of what has the status.
-SERVED: Final[Mapping[str, tuple[str, str, tuple[str, ...]]]] = {
-    "kueue": ("kueue.x-k8s.io", "workloads", ("v1beta2", "v1beta1")),
-    "volcano": ("scheduling.volcano.sh", "podgroups", ("v1beta1",)),
-    "coscheduling": ("scheduling.x-k8s.io", "podgroups", ("v1alpha1",)),
-    "kai": ("scheduling.run.ai", "podgroups", ("v2alpha2",)),
-    "jobset": ("jobset.x-k8s.io", "jobsets", ("v1alpha2",)),
 }
 
 

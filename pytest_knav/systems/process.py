@@ -23,7 +23,11 @@ from pytest_knav.control_plane.network.links import (
     SYSTEM,
     link_named,
 )
-from pytest_knav.control_plane.services.process import Service, reserved_port
+from pytest_knav.control_plane.services.process import (
+    Service,
+    kubeconfig_of,
+    reserved_port,
+)
 from pytest_knav.errors import ClusterError
 from pytest_knav.systems import mounts
 from pytest_knav.systems.placeholders import fill
@@ -99,11 +103,7 @@ class SystemService(Service):
 
     @property
     def _kubeconfig(self) -> Path:
-        network = self._plane.network
-        if network is None:
-            return self._plane.entry.kubeconfig
-        # Through a proxy, so that it can be cut off.
-        return network.wiring.kubeconfig(SYSTEM)
+        return kubeconfig_of(self._plane)
 
     @property
     def _server(self) -> str:

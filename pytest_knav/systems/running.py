@@ -108,10 +108,6 @@ class RunningSystem:
         """Return where it says how it stands with a workload; None where nowhere."""
         return dialects.status_of(self.system, workload)
 
-    def status_served(self) -> tuple[str, str, tuple[str, ...]] | None:
-        """Return group, plural and versions of what has that status, if it is ours."""
-        return dialects.SERVED.get(self.system.dialect)
-
     def uninstall(self) -> None:
         """End its processes and forget them; its objects stay."""
         self.end()

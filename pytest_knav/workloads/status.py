@@ -42,6 +42,9 @@ class OwnStatus:
         phases: The phases that say so.
         completed: The type of the condition that says that all is done.
         failed: The type of the condition that says that the system has given up.
+        plural: What its objects are called in paths of the API.
+        versions: Group and version, newest first, that may serve it; none where it is
+            recorded anyway.
 
     """
 
@@ -53,6 +56,8 @@ class OwnStatus:
     phases: frozenset[str] = frozenset()
     completed: str = ""
     failed: str = ""
+    plural: str = ""
+    versions: tuple[str, ...] = ()
 
     def of(self, view: View) -> Mapping[str, Any]:
         """Return the status of the object in a view; nothing where there is none."""

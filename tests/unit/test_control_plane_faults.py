@@ -144,14 +144,14 @@ class Plane:
         self.components = {name: Patient(name) for name in (*names, "kwok-controller")}
         self.services: dict[str, Patient] = {}
         self.replaced: set[str] = set()
-        self.systems: list[Patient] = []
+        self.beside: list[Patient] = []
         self.config = SimpleNamespace(leader_election=leader_election)
         self.api = Objects(**objects)
 
     @property
     def looked_after(self) -> list[Patient]:
         """Return what is started again when it dies: services are not."""
-        return [*self.components.values(), *self.systems]
+        return [*self.components.values(), *self.beside]
 
     def component(self, name: str) -> Patient:
         """Return a component or a service by its full name."""
@@ -295,7 +295,7 @@ class TestProcess:
         """The stock one is not there to be broken."""
         plane = Plane()
         plane.components["kube-scheduler"].kill()
-        plane.services["volcano"] = Patient("volcano")
+        plane.beside.append(Patient("volcano"))
         plane.replaced.add("kube-scheduler")
 
         with pytest.raises(BadInput, match="of the system, one of volcano"):
@@ -306,7 +306,7 @@ def test_a_process_of_a_system_can_die_again_and_again() -> None:
     """It is looked after like a component."""
     plane: Any = Plane()
     plane.services["volcano"] = Patient("volcano")
-    plane.systems.append(plane.services["volcano"])
+    plane.beside.append(plane.services["volcano"])
 
     (change,) = faults.CrashLoop("volcano").changes(World(plane), ("volcano",))
 

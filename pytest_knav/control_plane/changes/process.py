@@ -92,10 +92,10 @@ class Process(Change):
         """
         if not plane.component(self.component).running:
             if self.component in plane.replaced:
-                beside = sorted(plane.services)
                 raise BadInput(
                     f"{self.component} does not run, because a system has taken its "
-                    f"place: name a process of the system, one of {', '.join(beside)}"
+                    f"place: name a process of the system, one of "
+                    f"{', '.join(sorted(process.name for process in plane.beside))}"
                 )
             raise BadInput(
                 f"{self.component} does not run, so a fault cannot break it: clear "

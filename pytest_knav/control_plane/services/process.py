@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pytest_knav.control_plane import ports
 from pytest_knav.control_plane.components import Component
+from pytest_knav.control_plane.network.links import SYSTEM
 
 
 if TYPE_CHECKING:
@@ -131,6 +132,15 @@ class Service(Component):
         finally:
             self._ours = False
             self.along.close()
+
+
+def kubeconfig_of(plane: ControlPlane) -> Path:
+    """Return how a system reaches a cluster: behind its proxy, where there are any."""
+    network = plane.network
+    if network is None:
+        return plane.entry.kubeconfig
+    # So that it can be cut off.
+    return network.wiring.kubeconfig(SYSTEM)
 
 
 def reserved_port(plane: ControlPlane, name: str) -> int:
