@@ -42,15 +42,18 @@ def table(
 ) -> list[tuple[str, str]]:
     """Return the lines of the table, each with the verdict that colours it."""
     rows = [row for record in records for row in _rows(record)]
-    cells = [_HEAD, *(row for row, _, _ in rows)]
+    cells = [_HEAD, *(row for row, *_ in rows)]
     widths = _fitted(
         [max(len(row[i]) for row in cells) for i in range(len(_HEAD))], width
     )
     lines = [(_aligned(_HEAD, widths), "")]
-    for row, detail, verdict in rows:
+    for row, detail, why, verdict in rows:
         lines.append((_aligned(row, widths), verdict))
         if detail:
             lines.append((shortened(f"  {detail}", width), ""))
+        if why:
+            # Whole: where a log is cut short, this line may be all there is.
+            lines.append((f"  why: {why}", ""))
     return lines
 
 
@@ -64,20 +67,23 @@ def name_of(record: TestRecord) -> str:
     return record.test.rpartition("::")[2]
 
 
-def _rows(record: TestRecord) -> Iterator[tuple[tuple[str, ...], str, str]]:
-    test = name_of(record)
-    for row in record.recoveries:
+def _rows(record: TestRecord) -> Iterator[tuple[tuple[str, ...], str, str, str]]:
+    """Yield the cells of each row, what stands below it, why, and the verdict."""
+    test, verdict = name_of(record), record.verdict
+    why = "" if verdict in _GOOD else record.reason
+    for number, row in enumerate(record.recoveries, 1):
         hit = "nothing" if row.outcome == "unaffected" else row.workload
-        cells = (test, _fault(row.fault), hit, *_figures(row), record.verdict)
-        yield cells, _detail(row, record.verdict), record.verdict
+        cells = (test, _fault(row.fault), hit, *_figures(row), verdict)
+        last = number == len(record.recoveries)
+        yield cells, _detail(row, verdict), why if last else "", verdict
         test = ""
     if not record.recoveries:
         first = _fault(record.faults[0]) if record.faults else ""
         more = f" +{len(record.faults) - 1}" if len(record.faults) > 1 else ""
         blank = ("",) * (len(_HEAD) - 4)
-        cells = (test, f"{first}{more}", "", *blank, record.verdict)
-        shown = "" if record.verdict in _GOOD else ", ".join(record.faults)
-        yield cells, shown, record.verdict
+        cells = (test, f"{first}{more}", "", *blank, verdict)
+        shown = "" if verdict in _GOOD else ", ".join(record.faults)
+        yield cells, shown, why, verdict
 
 
 def _fault(name: str) -> str:
