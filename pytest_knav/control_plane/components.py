@@ -272,7 +272,11 @@ class Component:
             ClusterError: It died, though kwokctl said that all is well.
 
         """
-        if self._identity() is None:
+        # Somebody else's child: for a moment the kernel shows no arguments of what is
+        # being executed, and who looks after it may be starting it again.
+        if not retrying.until(
+            lambda: self._identity() is not None, timeout_s=HELP_WITHIN_S
+        ):
             raise ClusterError(f"{self.name} died at start: {self.last_words()}")
 
     def healthy(self) -> bool:
