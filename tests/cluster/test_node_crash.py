@@ -10,7 +10,7 @@ import pytest
 
 from pytest_knav import Gang, Inconclusive, InjectionNotObserved, NotRecovered, node_of
 from pytest_knav.control_plane import retrying
-from pytest_knav.control_plane.changes import label_node
+from pytest_knav.control_plane.changes import apply, label_node
 from pytest_knav.control_plane.kwokctl import KUBELET_LABEL, KUBELET_RUNNING
 from pytest_knav.errors import BadInput
 from pytest_knav.faults import NodeCrash
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.knav(topology="dgx-h100", nodes=4)
 NODE = "dgx-h100-0001"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 
 
 def test_the_control_plane_finds_out_and_a_gang_without_a_spare_node_is_lost(
@@ -141,6 +142,23 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert again == []
     assert "pytest-knav/kubelet" in dict(cluster.node(NODE).labels)
     assert before["kubernetes.io/hostname"] == NODE
+
+
+def test_after_a_crash_a_clean_cluster_has_every_kubelet_again(
+    cluster: Cluster,
+) -> None:
+    """At once: a node that KWOK is still taking could not be crashed by a test."""
+    apply(cluster.plane, [label_node(NODE, KUBELET_LABEL, None, KUBELET_RUNNING)])
+    before = cluster.plane.component("kwok").pid
+
+    cluster.reset()
+
+    leases = cluster.plane.api.get(LEASES)["items"]
+    holders = {lease["spec"].get("holderIdentity") for lease in leases}
+    assert cluster.plane.component("kwok").pid != before
+    assert len(leases) == len(cluster.nodes)
+    assert len(holders) == 1
+    assert None not in holders
 
 
 def test_what_is_broken_already_is_refused(chaos: Chaos) -> None:

@@ -164,3 +164,33 @@ def test_a_lease_is_held_until_it_is_made_fresh(lease: bytes) -> None:
     """By the KWOK that has renewed it; then by nobody."""
     assert leases.is_held(lease)
     assert not leases.is_held(leases.fresh(lease, NOW))
+
+
+def node(*labels: tuple[str, str]) -> tuple[bytes, bytes]:
+    """Return a node with labels, as protobuf and as JSON."""
+    entries = [
+        wire.of_bytes(1, key.encode()) + wire.of_bytes(2, value.encode())
+        for key, value in labels
+    ]
+    managed = wire.of_bytes(17, wire.of_bytes(7, b'{"f:pytest-knav/kubelet":{}}'))
+    metadata = wire.of_bytes(1, b"n0") + b"".join(
+        wire.of_bytes(11, entry) for entry in entries
+    )
+    message = wire.of_bytes(1, metadata + managed)
+    parts = [(1, TYPE_META), (2, message), (3, b""), (4, b"")]
+    body = {"kind": "Node", "metadata": {"name": "n0", "labels": dict(labels)}}
+    return (
+        wire.MAGIC + b"".join(wire.of_bytes(*part) for part in parts),
+        json.dumps(body).encode(),
+    )
+
+
+@pytest.mark.parametrize("form", [0, 1], ids=["protobuf", "JSON"])
+def test_only_the_label_says_that_a_node_is_played(form: int) -> None:
+    """Not that it once was there, nor another value of it, nor another label."""
+    label = "pytest-knav/kubelet"
+
+    assert leases.is_played(node(("a", "b"), (label, "running"))[form])
+    assert not leases.is_played(node()[form])
+    assert not leases.is_played(node((label, "held"))[form])
+    assert not leases.is_played(node(("a", "running"))[form])

@@ -7,11 +7,18 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
+from pytest_knav.control_plane.kwokctl import KUBELET_LABEL, KUBELET_RUNNING
 from pytest_knav.control_plane.state import wire
 from pytest_knav.errors import BadInput
 
 
 PREFIX: Final = "/registry/leases/kube-node-lease/"
+# Field numbers of ObjectMeta and of an entry of a map (generated.proto, protobuf).
+_METADATA, _LABELS, _KEY, _VALUE = 1, 11, 1, 2
+_PLAYED: Final = b"".join(
+    wire.of_bytes(number, text.encode())
+    for number, text in ((_KEY, KUBELET_LABEL), (_VALUE, KUBELET_RUNNING))
+)
 # Field numbers of coordination/v1 Lease and LeaseSpec (generated.proto), of ObjectMeta
 # and of MicroTime.
 _SPEC, _HOLDER, _RENEWED = 2, 1, 4
@@ -44,6 +51,18 @@ def is_held(stored: bytes) -> bool:
     if not stored.startswith(wire.MAGIC):
         return bool((json.loads(stored).get("spec") or {}).get("holderIdentity"))
     return wire.first(wire.unpack(stored), _SPEC, _HOLDER) is not None
+
+
+def is_played(node: bytes) -> bool:
+    """Return whether a stored node has a kubelet that KWOK plays."""
+    if not node.startswith(wire.MAGIC):
+        labels = json.loads(node)["metadata"].get("labels") or {}
+        return bool(labels.get(KUBELET_LABEL) == KUBELET_RUNNING)
+    metadata = wire.first(wire.unpack(node), _METADATA) or b""
+    return any(
+        field.number == _LABELS and field.value == _PLAYED
+        for field in wire.fields(metadata)
+    )
 
 
 def fresh(stored: bytes, now: float | None = None) -> bytes:

@@ -18,7 +18,7 @@ from pytest_knav.errors import BadInput, ClusterError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from pytest_knav.control_plane.plane import ControlPlane
     from pytest_knav.control_plane.state.etcd import Marks
@@ -30,10 +30,11 @@ UNFINISHED_FILE: Final = "restoring"
 LOCK_FILE: Final = "restore.lock"
 _POD_PREFIX: Final = "/registry/pods/"
 _NODES: Final = endpoints.PREFIX
+_LEASES: Final = leases.PREFIX
 # What nodes bring with them, and nobody has to react to.
 _COMING: Final = (
     _NODES,
-    leases.PREFIX,
+    _LEASES,
     "/registry/deviceclasses/",
     "/registry/resourceslices/",
 )
@@ -160,7 +161,7 @@ class StateKeeper(Quiet):
             self._heal()
             pods = any(key.startswith(_POD_PREFIX) for key in state.values)
             with self.quiet(live=live, pods=pods):
-                return self._put_back(state)
+                return self._put_back(state, live=live)
 
     def begin(self, state: State) -> State:
         """
@@ -203,7 +204,7 @@ class StateKeeper(Quiet):
         unfinished.unlink()
         return after
 
-    def _put_back(self, state: State) -> int:
+    def _put_back(self, state: State, *, live: bool) -> int:
         mode, state = self._placed(state)
         unfinished = self._plane.entry.directory / UNFINISHED_FILE
         written = 0
@@ -214,8 +215,9 @@ class StateKeeper(Quiet):
         gone = (self._nodes & nodes) - here
         self._kwok_afresh = self._plane.kubelets_let_go or bool(gone or here - nodes)
         self._nodes = frozenset(nodes)
+        made = _left_to_kwok(state) if live and self._kwok_afresh else frozenset()
         for _ in range(ROUNDS_MAX):
-            todo = self._changes(state, mode).without(completed)
+            todo = self._changes(state, mode, made).without(completed)
             if not todo:
                 break
             completed |= {key for key in todo if kind_of(key) in _COMPLETED}
@@ -223,7 +225,7 @@ class StateKeeper(Quiet):
             written += len(todo.puts) + len(todo.deletes)
             touched |= set(todo)
             self._write(todo, state)
-            if not todo.deletes and all(k.startswith(leases.PREFIX) for k in todo):
+            if not todo.deletes and all(k.startswith(_LEASES) for k in todo):
                 # All else is equal, and KWOK is held: with each moment a few more of
                 # many leases would be old enough to be renewed, in round after round.
                 break
@@ -246,11 +248,12 @@ class StateKeeper(Quiet):
             state, values=endpoints.at_port(state.values, port)
         )
 
-    def _changes(self, state: State, mode: Mode) -> Changes:
+    def _changes(self, state: State, mode: Mode, made: Collection[str] = ()) -> Changes:
+        """Return what is to be written, without keys that somebody else makes."""
         memory = self._memory(state)
         marks = self._etcd.marks()
         values = self._values(state, memory, marks)
-        stored = self._etcd.read(leases.PREFIX).values
+        stored = self._etcd.read(_LEASES).values
 
         def renew(key: str) -> bytes | None:
             now = stored.get(key)
@@ -261,7 +264,7 @@ class StateKeeper(Quiet):
 
         return table.changes(
             mode,
-            state.values,
+            {k: v for k, v in state.values.items() if k not in made},
             marks.written,
             equal=lambda key: (
                 memory.at.get(key) == marks.written[key]
@@ -281,7 +284,7 @@ class StateKeeper(Quiet):
             if key in marks.written
             and memory.at.get(key) != marks.written[key]
             # Renewed and not compared.
-            and not key.startswith(leases.PREFIX)
+            and not key.startswith(_LEASES)
         ]
         if len(unknown) > len(state.values) // 4:
             values = self._etcd.read().values
@@ -351,6 +354,21 @@ def _renewed(saved: bytes, stored: bytes | None, plane: ControlPlane) -> bytes |
         if 0 <= age_s < plane.profile.lease_s / 2:
             return None
     return leases.fresh(saved)
+
+
+def _left_to_kwok(state: State) -> frozenset[str]:
+    """
+    Return the leases that a KWOK makes which begins afresh.
+
+    It looks for a lease before it has listed any, is told that there is one already,
+    and tries again when a renewal would be due (kwok 0.8, node_lease_controller.go,
+    sync): for two seconds no node would be played. What is not there it makes at once.
+    """
+    return frozenset(
+        _LEASES + key.removeprefix(_NODES)
+        for key, node in state.values.items()
+        if key.startswith(_NODES) and leases.is_played(node)
+    )
 
 
 def _uid(stored: bytes) -> str:

@@ -73,7 +73,8 @@ ROWS: Final = (
         reset="renewed",
         transplant="renewed",
         why="A lease of the past would make its node Unknown. The holder is one KWOK "
-        "process; another would wait for the lease to expire.",
+        "process; another would wait for the lease to expire. A KWOK that has to begin "
+        "afresh, because it has let a node go, makes the leases anew.",
     ),
     Row(
         keys=("leases/kube-system/",),
