@@ -27,6 +27,7 @@ _GAP: Final = 2
 _MOMENTS: Final = ("detect", "evict", "bind")
 _PHASES: Final = ("detect", "taint", "evict", "recreate", "queue", "bind", "start")
 _GOOD: Final = frozenset({"pass", "skipped"})
+_UNTOLD: Final = frozenset({"recovered", "unaffected"})
 # What says that a machine reads along, as pytest itself has it.
 _CI: Final = ("CI", "BUILD_NUMBER")
 
@@ -70,7 +71,9 @@ def name_of(record: TestRecord) -> str:
 def _rows(record: TestRecord) -> Iterator[tuple[tuple[str, ...], str, str, str]]:
     """Yield the cells of each row, what stands below it, why, and the verdict."""
     test, verdict = name_of(record), record.verdict
-    why = "" if verdict in _GOOD else record.reason
+    # Of what is lost, late or blind the row itself says it.
+    told = any(row.outcome not in _UNTOLD for row in record.recoveries)
+    why = "" if verdict in _GOOD or told else record.reason
     for number, row in enumerate(record.recoveries, 1):
         hit = "nothing" if row.outcome == "unaffected" else row.workload
         cells = (test, _fault(row.fault), hit, *_figures(row), verdict)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from pytest_knav.errors import InjectionNotObserved
+from pytest_knav.errors import InjectionNotObserved, SloBreached
 from pytest_knav.reports.console_table import table
-from pytest_knav.reports.record import TestRecord
+from pytest_knav.reports.record import RecoveryRow, TestRecord
 
 
 RECORD = TestRecord(
@@ -40,3 +42,24 @@ def test_what_passed_needs_no_reason() -> None:
     record = RECORD.with_reason(InjectionNotObserved(LONG)).ended("pass")
 
     assert len(table([record])) == 2
+
+
+@pytest.mark.parametrize(
+    ("outcome", "lines"), [("recovered", 4), ("unaffected", 4), ("lost", 3)]
+)
+def test_a_row_that_says_it_needs_no_reason_below(outcome: str, lines: int) -> None:
+    """A threshold that broke beside a good recovery does; a lost workload does not."""
+    row = RecoveryRow(
+        fault="NodeCrash(n) on n",
+        workload="Gang g",
+        outcome=outcome,
+        seconds=None,
+        within_s=30.0,
+        phases={},
+    )
+    record = replace(RECORD.with_reason(SloBreached("too slow")), recoveries=(row,))
+
+    shown = [line for line, _ in table([record.ended("fail")])]
+
+    assert len(shown) == lines
+    assert ("  why: too slow" in shown) == (lines == 4)
