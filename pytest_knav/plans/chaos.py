@@ -281,6 +281,7 @@ class Injector:
         changes = tuple(fault.chosen(world, targets))
         claims = claims_of(fault, world, targets, changes)
         check_overlap(fault, claims, taken)
+        self._watch.await_kubelets(fault, changes)
         plane = world.plane
         undo = tuple(inverse for c in changes for inverse in c.inverse(plane))
         # What is so already needs no way back; some changes have none at all.

@@ -16,13 +16,17 @@ if TYPE_CHECKING:
 
     from pytest_knav.control_plane.changes import Change
     from pytest_knav.control_plane.cluster import Cluster
-    from pytest_knav.faults.base import Signal
+    from pytest_knav.faults.base import Fault, Signal
     from pytest_knav.history import History
     from pytest_knav.plans.active import ActiveFault
 
 # How often a predicate is asked again when nothing new was recorded: absence of
 # renewals is an effect that brings no event.
 _POLL_S = 0.1
+# A busy machine may need a while for a thousand leases.
+_TAKEN_S = 60.0
+# KWOK knows of a first renewal a moment later than whoever watches leases.
+_FIRST_S = 0.1
 
 
 class Watch:
@@ -43,6 +47,35 @@ class Watch:
         return Moment(
             monotonic_s=record.monotonic, wall_s=record.wall, revision=record.revision
         )
+
+    def await_kubelets(self, fault: Fault, changes: Sequence[Change]) -> None:
+        """
+        Return when KWOK has the lease of each kubelet that changes take away from it.
+
+        A node that is released during its first renewal stays with KWOK for good: it
+        stores its hold after that was deleted (kwok 0.8, node_lease_controller.go,
+        syncWorker and ReleaseHold). Such a node would not crash.
+
+        Raises:
+            HarnessError: It has not in time.
+
+        """
+        waiting = {change.takes_kubelet for change in changes} - {""}
+        # A KWOK that has begun afresh waits for the leases of the one before to expire.
+        limit_s = 2 * self._cluster.profile.lease_s + _TAKEN_S
+
+        def taken(history: History) -> bool:
+            now_s = time.monotonic()
+            waiting.difference_update(
+                [name for name in waiting if _is_taken(history, name, now_s)]
+            )
+            return not waiting
+
+        if waiting and not self._cluster.recorder.wait(taken, limit_s, poll_s=_POLL_S):
+            raise HarnessError(
+                f"{fault.name}: KWOK has no lease of {min(waiting)} after "
+                f"{limit_s:g}s, so no kubelet is there that could fail"
+            )
 
     def await_signal(self, active: ActiveFault) -> None:
         """
@@ -170,3 +203,18 @@ class Watch:
         return ", ".join(
             f"{n.name} Ready={n.ready} taints={[k for k, _ in n.taints]}" for n in infos
         )
+
+
+def _is_taken(history: History, node: str, now_s: float) -> bool:
+    """Return whether a lease of a node was renewed twice, or once a moment ago."""
+    lease = history.get("Lease", "kube-node-lease", node)
+    holder = (lease or {}).get("spec", {}).get("holderIdentity")
+    if lease is None or not holder:
+        return False
+    uid = lease["metadata"]["uid"]
+    last = history.last_of(uid)
+    if last is None or now_s - last.monotonic > _FIRST_S:
+        return last is not None
+    before = [version.object for version in history.versions(uid)[:-1]]
+    held = before[-1].get("spec", {}) if before and before[-1] else {}
+    return bool(held.get("holderIdentity") == holder)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 KINDS = ("Pod", "Node", "Job", "Deployment")
+NAMESPACES = {"Pod": "default", "Job": "default", "Lease": "kube-node-lease"}
 
 
 class HistoryBuilder:
@@ -147,7 +148,7 @@ class HistoryBuilder:
                 wall=at,
                 verb=verb,
                 kind=kind,
-                namespace="default" if kind in {"Pod", "Job"} else "",
+                namespace=NAMESPACES.get(kind, ""),
                 name=name,
                 uid=uid,
                 data=data,

@@ -44,9 +44,9 @@ class Change(ABC):
     after_s: float = 0.0
 
     @property
-    def takes_kubelet(self) -> bool:
-        """Return whether a node loses its kubelet by it."""
-        return False
+    def takes_kubelet(self) -> str:
+        """Return the node that loses its kubelet by it, empty when none does."""
+        return ""
 
     @property
     @abstractmethod

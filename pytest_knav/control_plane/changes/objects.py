@@ -143,10 +143,10 @@ class Patch(OfObject):
         return frozenset((self.lane, way) for way in _leaves(self.body))
 
     @property
-    def takes_kubelet(self) -> bool:
-        """Return whether it takes the label by which KWOK takes care of a node."""
+    def takes_kubelet(self) -> str:
+        """Return the node whose label it takes by which KWOK takes care of it."""
         labels = self.body.get("metadata", {}).get("labels", {})
-        return labels.get(KUBELET_LABEL, "") is None
+        return self.ref.name if labels.get(KUBELET_LABEL, "") is None else ""
 
     def describe(self) -> str:
         """Return the object and the patch."""

@@ -7,13 +7,8 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from pytest_knav.control_plane import overrides, retrying
-from pytest_knav.control_plane.kwokctl import (
-    COMPONENTS,
-    KUBELET_LABEL,
-    KUBELET_RUNNING,
-)
+from pytest_knav.control_plane.kwokctl import COMPONENTS
 from pytest_knav.control_plane.overrides import Override
-from pytest_knav.control_plane.state import leases
 from pytest_knav.control_plane.state.etcd import Etcd
 from pytest_knav.control_plane.state.places import NAMES_ALONE
 from pytest_knav.errors import ClusterError
@@ -26,13 +21,7 @@ if TYPE_CHECKING:
     from pytest_knav.control_plane.plane import ControlPlane
 
 HEALTHY_TIMEOUT_S: Final = 60.0
-# A KWOK that finds leases of another waits until they have expired.
-PLAYED_TIMEOUT_S: Final = 90.0
 _PODS: Final = "/api/v1/pods"
-_PLAYED: Final = (
-    f"/api/v1/nodes?labelSelector={KUBELET_LABEL.replace('/', '%2F')}"
-    f"%3D{KUBELET_RUNNING}"
-)
 # A kubelet that lives ends a deleted pod within a few milliseconds; what takes longer
 # is on a dead node, or held by a finalizer or a fault.
 _STUCK_S: Final = 0.5
@@ -141,42 +130,12 @@ class Quiet:
     def wake(self) -> None:
         """Let everything run that `quiet` held, and return when it is healthy."""
         # Leases go on, and what the controllers ask for is answered when they begin.
-        afresh = self._kwok_afresh
         self._let_kwok_go()
         for companion in self._plane.companions:
             companion.start()
         self._start_working()
         for name in self._working():
             self._plane.components[name].wait_healthy(timeout=HEALTHY_TIMEOUT_S)
-        if afresh:
-            self._wait_played()
-
-    def _wait_played(self) -> None:
-        """
-        Return when a KWOK that has begun afresh has the lease of every kubelet.
-
-        It plays no node before that. And a node that is taken from it during its first
-        renewal stays with it for good (kwok 0.8, node_lease_controller.go: syncWorker
-        stores the hold that ReleaseHold has just deleted), so it could not crash.
-
-        Raises:
-            ClusterError: It has not in time.
-
-        """
-        found = self._plane.api.get_as(_PLAYED, NAMES_ALONE)["items"] or ()
-        waiting = {f"{leases.PREFIX}{item['metadata']['name']}" for item in found}
-
-        def played() -> bool:
-            stored = self._etcd.read(leases.PREFIX).values
-            waiting.difference_update(k for k, v in stored.items() if leases.is_held(v))
-            return not waiting
-
-        if not retrying.until(played, timeout_s=PLAYED_TIMEOUT_S):
-            names = sorted(key.removeprefix(leases.PREFIX) for key in waiting)
-            raise ClusterError(
-                f"KWOK does not play {len(names)} nodes, such as {names[0]}: it has no "
-                f"lease of them after {PLAYED_TIMEOUT_S:g}s"
-            )
 
     def _working(self) -> list[str]:
         return [name for name in WORKING if name not in self._plane.replaced]
