@@ -42,6 +42,9 @@ class Sight:
     def __init__(self, kind: str) -> None:
         self._kind = kind
         self._known: dict[str, bytes] = {}
+        # Which of them has a name: a store that is written to directly can put another
+        # one in its place without a word of its end.
+        self._uids: dict[tuple[str, str], str] = {}
 
     def follow(self, step: Found | Listing) -> list[Change]:
         """Return what a step of a filling says that is new."""
@@ -84,12 +87,23 @@ class Sight:
             return [] if old is None else [self._ended(new, new.revision, now)]
         self._known[new.uid] = new.content
         if old is None:
-            return [self._change(ADDED, new, now, data=new.content)]
+            ended = self._replaced_by(new, now)
+            return [*ended, self._change(ADDED, new, now, data=new.content)]
         patch = packed_diff(old, new.content)
         return [] if patch is None else [self._change(MODIFIED, new, now, patch=patch)]
 
+    def _replaced_by(self, new: Packed, now: Moment) -> list[Change]:
+        name = (new.namespace, new.name)
+        before, self._uids[name] = self._uids.get(name), new.uid
+        if before is None or before not in self._known:
+            return []
+        return [self._ended(Packed.named(self._known[before]), new.revision, now)]
+
     def _ended(self, last: Packed, revision: int, now: Moment) -> Change:
         del self._known[last.uid]
+        name = (last.namespace, last.name)
+        if self._uids.get(name) == last.uid:
+            del self._uids[name]
         return Change(_record(self._kind, DELETED, last, revision, now))
 
     def _change(

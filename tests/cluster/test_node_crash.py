@@ -19,10 +19,13 @@ from pytest_knav.plans.journal import JOURNAL_FILE, Journal
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_knav import Chaos, Cluster
 
 pytestmark = pytest.mark.knav(topology="dgx-h100", nodes=4)
 NODE = "dgx-h100-0001"
+STAGES = "/apis/kwok.x-k8s.io/v1alpha1/stages"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 
 
@@ -144,11 +147,24 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert before["kubernetes.io/hostname"] == NODE
 
 
-def test_after_a_crash_a_clean_cluster_has_every_kubelet_again(
-    cluster: Cluster,
+def no_node_stages(cluster: Cluster) -> None:
+    """Take away all that KWOK knows of nodes."""
+    for stage in cluster.plane.api.get(STAGES)["items"]:
+        if stage["spec"]["resourceRef"]["kind"] == "Node":
+            cluster.plane.api.delete(f"{STAGES}/{stage['metadata']['name']}")
+
+
+def no_label(cluster: Cluster) -> None:
+    """Take a node away from KWOK."""
+    apply(cluster.plane, [label_node(NODE, KUBELET_LABEL, None, KUBELET_RUNNING)])
+
+
+@pytest.mark.parametrize("broken", [no_label, no_node_stages])
+def test_a_clean_cluster_has_every_kubelet_again(
+    cluster: Cluster, broken: Callable[[Cluster], None]
 ) -> None:
     """KWOK makes their leases; of those it finds it would wait for a renewal."""
-    apply(cluster.plane, [label_node(NODE, KUBELET_LABEL, None, KUBELET_RUNNING)])
+    broken(cluster)
     before = cluster.plane.component("kwok").pid
     log = cluster.plane.workdir / "logs" / "kwok-controller.log"
     logged = log.stat().st_size

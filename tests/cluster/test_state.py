@@ -267,10 +267,15 @@ def test_open_watches_live_on_and_see_ordinary_events(cluster: Cluster) -> None:
     ends = ("/registry/pods/", "/registry/jobs/", "/registry/podgroups/")
     kept = {key: v for key, v in full.values.items() if not key.startswith(ends)}
     empty = replace(full, values=kept)
+    name = gang.nodes[0]
+    node = f"/api/v1/nodes/{name}"
+    before = cluster.plane.api.get(node)["metadata"]["uid"]
     since = cluster.history.newest_revision
 
     cluster.restore(empty)
     gone = cluster.plane.api.get(pods)["items"]
+    cluster.plane.api.delete(node)
+    cluster.plane.api.create("/api/v1/nodes", {"metadata": {"name": name}})
     cluster.restore(full)
 
     seen = cluster.history.records("Pod", since_revision=since)
@@ -283,6 +288,15 @@ def test_open_watches_live_on_and_see_ordinary_events(cluster: Cluster) -> None:
     assert len(set(revisions)) == len(revisions)
     assert cluster.history.gaps() == []
     assert cluster.history.records("knav/Gap", since_revision=since) == []
+    # The one that was made again under its name ends, and the one of before comes.
+    nodes = cluster.history.records("Node", since_revision=since)
+    named = [r for r in nodes if r.name == name and r.verb != "MODIFIED"]
+    other = named[1].uid
+    assert [(r.verb, r.uid) for r in named] == [
+        ("DELETED", before), ("ADDED", other), ("DELETED", other), ("ADDED", before)
+    ]  # fmt: skip
+    assert set(cluster.history.latest("Node")) >= {before}
+    assert len(cluster.history.latest("Node")) == len(cluster.nodes)
 
 
 def test_a_watch_on_a_removed_custom_resource_is_closed(cluster: Cluster) -> None:

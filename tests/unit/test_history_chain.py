@@ -140,6 +140,24 @@ def test_the_same_object_again_is_no_change() -> None:
     assert sight.seen(Packed.of(sent({"a": 1})), NOW) == []
 
 
+@pytest.mark.parametrize("told", [False, True], ids=["untold", "told"])
+def test_another_object_of_a_name_is_the_end_of_the_one_before(*, told: bool) -> None:
+    """Who writes to the store may replace it without a word; an end comes once."""
+    sight = Sight("Pod")
+    first, second = sent({"a": 1}), sent({"a": 1}, revision=7)
+    second["metadata"]["uid"] = "v"
+    changes = sight.seen(Packed.of(first), NOW)
+
+    if told:
+        changes += sight.seen(Packed.of(sent({}, revision=6)), NOW, deleted=True)
+    changes += sight.seen(Packed.of(second), NOW)
+
+    seen = [(c.record.verb, c.record.uid, c.record.revision) for c in changes]
+    ended = ("DELETED", "u", 6 if told else 7)
+    assert seen == [("ADDED", "u", 1), ended, ("ADDED", "v", 7)]
+    assert sight.seen(Packed.of(first), NOW, deleted=True) == []
+
+
 @pytest.mark.parametrize("known", [True, False], ids=["recorded", "loaded"])
 def test_any_state_of_a_long_life_can_be_had(*, known: bool) -> None:
     """In whatever order they are asked for."""

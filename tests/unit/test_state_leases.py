@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pytest_knav.control_plane.state import leases, wire
+from pytest_knav.control_plane.state.identity import same_object
 from pytest_knav.errors import BadInput
 
 
@@ -166,6 +167,39 @@ def test_a_lease_is_held_until_it_is_made_fresh(lease: bytes) -> None:
     assert not leases.is_held(leases.fresh(lease, NOW))
 
 
+def owned(lease: bytes, *owners: str) -> bytes:
+    """Return a lease that belongs to nodes with these uids."""
+    if not lease.startswith(wire.MAGIC):
+        body = json.loads(lease)
+        body["metadata"]["ownerReferences"] = [
+            {"kind": "Node", "uid": owner} for owner in owners
+        ]
+        return json.dumps(body).encode()
+    references = (
+        wire.of_bytes(13, wire.of_bytes(1, b"Node") + wire.of_bytes(4, owner.encode()))
+        for owner in owners
+    )
+    message = wire.unpack(lease)
+    metadata = (wire.first(message, 1) or b"") + b"".join(references)
+    return wire.repack(lease, wire.replaced(message, 1, metadata))
+
+
+@BOTH
+def test_a_lease_that_its_node_made_again_stays(lease: bytes) -> None:
+    """A KWOK that begins afresh makes new ones: nobody would hear of a changed uid."""
+    mine, other = owned(lease, "node-1"), owned(lease, "node-2")
+    young = leases.fresh(mine)
+    ours = young.replace(b"uid-of-n0", b"uid-of-n1")
+
+    assert leases.owners(mine) == {"node-1"}
+    assert leases.renewed(mine, ours, lease_s=8) is None
+    assert leases.renewed(mine, leases.fresh(lease), lease_s=8) is None
+    old = leases.fresh(ours, NOW - 3600)
+    assert b"uid-of-n1" in (leases.renewed(mine, old, lease_s=8) or b"")
+    assert b"node-1" in (leases.renewed(mine, other, lease_s=8) or b"")
+    assert b"node-1" in (leases.renewed(mine, None, lease_s=8) or b"")
+
+
 def node(*labels: tuple[str, str]) -> tuple[bytes, bytes]:
     """Return a node with labels, as protobuf and as JSON."""
     entries = [
@@ -194,3 +228,16 @@ def test_only_the_label_says_that_a_node_is_played(form: int) -> None:
     assert not leases.is_played(node()[form])
     assert not leases.is_played(node((label, "held"))[form])
     assert not leases.is_played(node(("a", "running"))[form])
+
+
+@BOTH
+def test_another_object_can_have_the_same_key(lease: bytes) -> None:
+    """Its uid says so; what has no uid is one by its key."""
+    again = lease.replace(b"uid-of-n0", b"uid-of-n1")
+    bare = b'{"kind": "Range", "metadata": {}}'
+
+    assert same_object(lease, leases.fresh(lease, NOW))
+    assert not same_object(lease, again)
+    assert not same_object(again, lease)
+    assert same_object(PROTOBUF, JSON)
+    assert same_object(bare, bare)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pytest_knav.control_plane.kwokctl import KUBELET_LABEL, KUBELET_RUNNING
 from pytest_knav.control_plane.state import wire
 from pytest_knav.errors import BadInput
 
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 PREFIX: Final = "/registry/leases/kube-node-lease/"
-# Field numbers of ObjectMeta and of an entry of a map (generated.proto, protobuf).
-_METADATA, _LABELS, _KEY, _VALUE = 1, 11, 1, 2
+_NODES: Final = "/registry/minions/"
+# Field numbers of ObjectMeta, OwnerReference and an entry of a map (generated.proto).
+_METADATA, _LABELS, _OWNERS, _OWNER_UID, _KEY, _VALUE = 1, 11, 13, 4, 1, 2
 _PLAYED: Final = b"".join(
     wire.of_bytes(number, text.encode())
     for number, text in ((_KEY, KUBELET_LABEL), (_VALUE, KUBELET_RUNNING))
@@ -51,6 +55,61 @@ def is_held(stored: bytes) -> bool:
     if not stored.startswith(wire.MAGIC):
         return bool((json.loads(stored).get("spec") or {}).get("holderIdentity"))
     return wire.first(wire.unpack(stored), _SPEC, _HOLDER) is not None
+
+
+def owners(stored: bytes) -> frozenset[str]:
+    """Return the uids of the nodes that a stored lease belongs to."""
+    if not stored.startswith(wire.MAGIC):
+        references = json.loads(stored)["metadata"].get("ownerReferences") or ()
+        return frozenset(str(reference.get("uid")) for reference in references)
+    metadata = wire.first(wire.unpack(stored), _METADATA) or b""
+    references = (
+        field.value for field in wire.fields(metadata) if field.number == _OWNERS
+    )
+    return frozenset(
+        (wire.first(reference, _OWNER_UID) or b"").decode()
+        for reference in references
+        if isinstance(reference, bytes)
+    )
+
+
+def of_node(saved: bytes, stored: bytes) -> bytes:
+    """Return the lease in the store, unless it is of another node than the saved."""
+    return stored if owners(stored) <= owners(saved) else saved
+
+
+def renewed(saved: bytes, stored: bytes | None, lease_s: float) -> bytes | None:
+    """
+    Return a fresh lease, or None where the one in the store is as good.
+
+    Args:
+        saved: As a state has it.
+        stored: As it is in the store, of which the node may have made a new one.
+        lease_s: How long a lease lasts.
+
+    """
+    lease = saved if stored is None else of_node(saved, stored)
+    if lease is stored:
+        age_s = time.time() - renewed_at(lease)
+        # One of the future was written before the clock was set back.
+        if 0 <= age_s < lease_s / 2:
+            return None
+    return fresh(lease)
+
+
+def left_to_kwok(values: Mapping[str, bytes]) -> frozenset[str]:
+    """
+    Return the leases of a state that a KWOK makes which begins afresh.
+
+    It looks for a lease before it has listed any, is told that there is one already,
+    and tries again when a renewal would be due (kwok 0.8, node_lease_controller.go,
+    sync): for two seconds no node would be played. What is not there it makes at once.
+    """
+    return frozenset(
+        PREFIX + key.removeprefix(_NODES)
+        for key, node in values.items()
+        if key.startswith(_NODES) and is_played(node)
+    )
 
 
 def is_played(node: bytes) -> bool:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from pytest_knav.control_plane import retrying
-from pytest_knav.control_plane.state import endpoints, leases, table, wire
+from pytest_knav.control_plane.state import endpoints, leases, table
+from pytest_knav.control_plane.state.identity import same_object
 from pytest_knav.control_plane.state.model import State, kind_of
 from pytest_knav.control_plane.state.quiet import Quiet
 from pytest_knav.control_plane.state.served import wait_caught_up
@@ -38,6 +39,11 @@ _COMING: Final = (
     "/registry/deviceclasses/",
     "/registry/resourceslices/",
 )
+# Where no stage of nodes is left, if only for a moment, KWOK ends its controller of
+# nodes; the one that it starts then is not told of those that are there (kwok 0.8,
+# stages_manager.go, manage; controller.go, startStageController). So they change in
+# place, and a KWOK that has missed one begins afresh.
+_STAGES: Final = "/registry/kwok.x-k8s.io/stages/"
 BORN_TIMEOUT_S: Final = 30.0
 # What kube-controller-manager makes in each namespace, a moment after its start.
 _LAST_BORN: Final = [
@@ -215,9 +221,8 @@ class StateKeeper(Quiet):
         gone = (self._nodes & nodes) - here
         self._kwok_afresh = self._plane.kubelets_let_go or bool(gone or here - nodes)
         self._nodes = frozenset(nodes)
-        made = _left_to_kwok(state) if live and self._kwok_afresh else frozenset()
         for _ in range(ROUNDS_MAX):
-            todo = self._changes(state, mode, made).without(completed)
+            todo = self._todo(state, mode, live=live).without(completed)
             if not todo:
                 break
             completed |= {key for key in todo if kind_of(key) in _COMPLETED}
@@ -248,6 +253,15 @@ class StateKeeper(Quiet):
             state, values=endpoints.at_port(state.values, port)
         )
 
+    def _todo(self, state: State, mode: Mode, *, live: bool) -> Changes:
+        """Return what is still to be written; a KWOK that begins makes its leases."""
+        todo = self._changes(state, mode)
+        # It lets go of the node that ends, and has to take another of that name.
+        self._kwok_afresh |= any(key.startswith(_NODES) for key in todo.others)
+        if not (live and self._kwok_afresh):
+            return todo
+        return self._changes(state, mode, leases.left_to_kwok(state.values))
+
     def _changes(self, state: State, mode: Mode, made: Collection[str] = ()) -> Changes:
         """Return what is to be written, without keys that somebody else makes."""
         memory = self._memory(state)
@@ -259,10 +273,10 @@ class StateKeeper(Quiet):
             now = stored.get(key)
             if self._kwok_afresh and now is not None and leases.is_held(now):
                 # Another KWOK would wait until the lease of this one has expired.
-                return leases.fresh(state.values[key])
-            return _renewed(state.values[key], now, self._plane)
+                return leases.fresh(leases.of_node(state.values[key], now))
+            return leases.renewed(state.values[key], now, self._plane.profile.lease_s)
 
-        return table.changes(
+        found = table.changes(
             mode,
             {k: v for k, v in state.values.items() if k not in made},
             marks.written,
@@ -273,6 +287,18 @@ class StateKeeper(Quiet):
             renew=renew,
             newborn=self.newborn() if mode == "transplant" else (),
         )
+        self._kwok_afresh |= any(
+            key.startswith(_STAGES) and key not in marks.written for key in found.puts
+        )
+        there = {key: stored.get(key) or values.get(key) for key in found.puts}
+        others = (
+            key
+            for key, value in there.items()
+            if value is not None
+            and not key.startswith(_STAGES)
+            and not same_object(found.puts[key], value)
+        )
+        return replace(found, others=frozenset(others))
 
     def _values(
         self, state: State, memory: _Remembered, marks: Marks
@@ -297,6 +323,7 @@ class StateKeeper(Quiet):
 
     def _write(self, todo: Changes, state: State) -> None:
         try:
+            self._etcd.write({}, todo.others)
             revisions = self._etcd.write(todo.puts, todo.deletes)
         except ClusterError as error:
             raise ClusterError(
@@ -344,37 +371,6 @@ class StateKeeper(Quiet):
         )
         with held(entry.directory / LOCK_FILE, message):
             yield
-
-
-def _renewed(saved: bytes, stored: bytes | None, plane: ControlPlane) -> bytes | None:
-    """Return a fresh lease, or None where the one in the store is as good."""
-    if stored is not None and _uid(stored) == _uid(saved):
-        age_s = time.time() - leases.renewed_at(stored)
-        # One of the future was written before the clock was set back.
-        if 0 <= age_s < plane.profile.lease_s / 2:
-            return None
-    return leases.fresh(saved)
-
-
-def _left_to_kwok(state: State) -> frozenset[str]:
-    """
-    Return the leases that a KWOK makes which begins afresh.
-
-    It looks for a lease before it has listed any, is told that there is one already,
-    and tries again when a renewal would be due (kwok 0.8, node_lease_controller.go,
-    sync): for two seconds no node would be played. What is not there it makes at once.
-    """
-    return frozenset(
-        _LEASES + key.removeprefix(_NODES)
-        for key, node in state.values.items()
-        if key.startswith(_NODES) and leases.is_played(node)
-    )
-
-
-def _uid(stored: bytes) -> str:
-    if not stored.startswith(wire.MAGIC):
-        return str(json.loads(stored)["metadata"].get("uid"))
-    return (wire.first(wire.unpack(stored), 1, 5) or b"").decode()
 
 
 def _custom_kinds(state: State) -> set[str]:

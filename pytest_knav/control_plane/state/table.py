@@ -151,10 +151,20 @@ REST: Final = Row(
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What has to be written: keys with new values, and keys to delete."""
+    """
+    What has to be written.
+
+    Attributes:
+        puts: Keys with their new values.
+        deletes: Keys to delete.
+        others: Keys to put that hold another object of that name: it ends first, as
+            nobody who watches would learn of its end from a change of uid.
+
+    """
 
     puts: dict[str, bytes]
     deletes: list[str]
+    others: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         return bool(self.puts or self.deletes)
@@ -166,7 +176,8 @@ class Changes:
     def without(self, keys: Collection[str]) -> Changes:
         """Return the changes of all keys but some."""
         puts = {key: value for key, value in self.puts.items() if key not in keys}
-        return Changes(puts, [key for key in self.deletes if key not in keys])
+        deletes = [key for key in self.deletes if key not in keys]
+        return Changes(puts, deletes, self.others.difference(keys))
 
 
 def action_for(key: str, mode: Mode) -> Action:
