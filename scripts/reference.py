@@ -266,8 +266,10 @@ def state() -> str:
         _table(("", ""), words),
         "Around the write kube-controller-manager and kube-scheduler are ended and "
         "started afresh, because their memory is state too; KWOK is held and goes on, "
-        "because a new KWOK waits for the leases of the old one. Only keys that differ "
-        "are written. It is done when the API server's caches have caught up.",
+        "because a new KWOK waits for the leases of the old one; one that has let a "
+        "node go begins afresh. Only keys that differ are written, and another object "
+        "of the same name ends first. It is done when the API server's caches have "
+        "caught up.",
         "Times are not moved: a Job whose `activeDeadlineSeconds` has passed since the "
         "state was saved fails when it is restored, and a `pytest-knav/run-for` of a "
         "running pod begins anew.",

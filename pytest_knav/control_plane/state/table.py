@@ -26,7 +26,7 @@ MEANINGS: Final[dict[Action, str]] = {
     "kept": "is not touched",
     "dropped": "is removed and never put in",
     "renewed": "as *restored*, but renewed now and held by nobody, unless the lease "
-    "that is there is of the same uid and fresh",
+    "that is there is of the same node and fresh",
     "newborn kept": "what a cluster has from its birth stays; all else is *restored*",
     "own kept": "what is there stays where the state has one too, else it is removed; "
     "none is put in",
